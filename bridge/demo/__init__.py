@@ -1,0 +1,1 @@
+"""A simulated OVHcloud, served over real HTTP."""

@@ -1,0 +1,1 @@
+"""OpenTSDB semantics over any source: plan, label, group, aggregate, fill."""

@@ -1,0 +1,1 @@
+"""OVHcloud: API, credentials, live inventory, vScope token."""
