@@ -1,0 +1,220 @@
+"""Labels that the inventory adds to stored series.
+
+The store knows a virtual machine by its moRef and a datacenter by
+``{serviceName}_datacenter{id}`` (reference: ovh 2.1); people know names, clusters and
+folders. Stored tags are never overridden, and what the inventory does not know is left out.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeVar
+
+from bridge.catalog import ENRICHED_LABELS, OBJECT_LABEL, Kind
+from bridge.engine.filters import match_all
+from bridge.ovh.objects import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+
+    from bridge.model import TagFilter
+    from bridge.ovh.objects import Datastore, Host, OvhObject, Seen, Vm
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_KeyT = TypeVar("_KeyT", bound="Hashable")
+_ObjectT = TypeVar("_ObjectT", bound="OvhObject")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One object: how the store names it, and the labels to add.
+
+    ``datacenter`` is None for a global datastore, which is mounted on every datacenter of
+    its service.
+    """
+
+    service: str
+    datacenter: str | None
+    value: str
+    labels: Mapping[str, str]
+
+
+class Labels:
+    """The labels known in one snapshot; building it is O(objects), each lookup O(1).
+
+    Hidden objects (OVHcloud's own, deleted ones) are part of it: history exists for them.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.version = snapshot.version
+        self._tables = {kind: _Table(_entries(snapshot, kind)) for kind in Kind}
+        self._service_of = {dc.label: service.name for service, dc in snapshot.datacenters()}
+
+    def enrich(self, kind: Kind, tags: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the stored tags and the labels known today.
+
+        A ``datacenter`` tag decides between objects that share a name; without one the
+        ``servicename`` tag does. Where several objects remain possible, only the labels on
+        which all of them agree are added.
+        """
+        added = self._known(kind, tags)
+        return {**added, **tags} if added else tags
+
+    def stored_candidates(self, kind: Kind, filters: Sequence[TagFilter]) -> frozenset[str] | None:
+        """Return the object-label values whose enriched labels match the filters.
+
+        Filters on other keys are ignored. Object names repeat between services, so a
+        source narrowed to these values may answer a few series too many: the filters must
+        be applied once more to the enriched tags.
+
+        Returns:
+            moRefs, host names or datastore names; None when no filter is on an enriched
+            label of this kind.
+
+        Raises:
+            BadRequestError: A filter cannot be compiled.
+        """
+        own = [flt for flt in filters if flt.key in ENRICHED_LABELS[kind]]
+        if not own:
+            return None
+        matches = match_all(own)
+        return frozenset(
+            entry.value for entry in self._tables[kind].entries if matches(entry.labels)
+        )
+
+    def _known(self, kind: Kind, tags: Mapping[str, str]) -> Mapping[str, str]:
+        value = tags.get(OBJECT_LABEL[kind])
+        if value is None:
+            return _NOTHING
+        table = self._tables[kind]
+        datacenter = tags.get("datacenter")
+        service = tags.get("servicename")
+        if datacenter is None:
+            return table.by_service(value, service)
+        owner = self._service_of.get(datacenter)
+        found = table.by_datacenter(value, datacenter, owner or service)
+        if found is None and owner is not None:
+            # The object is gone, its service is certain all the same.
+            return {"service": owner}
+        return found or _NOTHING
+
+
+class LabelCache:
+    """Gives the labels of the newest snapshot, building them once per snapshot."""
+
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
+        self._seen: Snapshot | None = None
+        self._labels = Labels(Snapshot())
+
+    def current(self) -> Labels:
+        """Return the labels of the snapshot that holds now."""
+        snapshot = self._snapshot()
+        if snapshot is not self._seen and (
+            self._seen is None or snapshot.version != self._seen.version
+        ):
+            self._labels = Labels(snapshot)
+        self._seen = snapshot
+        return self._labels
+
+
+class _Table:
+    """The entries of one kind, by every key a lookup may have."""
+
+    def __init__(self, entries: Iterable[_Entry]) -> None:
+        self.entries = tuple(entries)
+        shared = [entry for entry in self.entries if entry.datacenter is None]
+        own = [entry for entry in self.entries if entry.datacenter is not None]
+        #: The best entry wins: entries are ordered so that the last is the one to trust.
+        self.in_datacenter = {(e.datacenter, e.value): e.labels for e in own}
+        self.mounted = {(e.service, e.value): e.labels for e in shared}
+        self.mounted_anywhere = _agreed((e.value, e.labels) for e in shared)
+        # One object per place, so that a deleted twin does not blur the living one.
+        best = {(e.service, e.datacenter, e.value): e for e in self.entries}.values()
+        self.in_service = _agreed(((e.service, e.value), e.labels) for e in best)
+        self.anywhere = _agreed((e.value, e.labels) for e in best)
+
+    def by_datacenter(
+        self, value: str, datacenter: str, service: str | None
+    ) -> Mapping[str, str] | None:
+        """Find an object of one datacenter, or a global one of its service."""
+        found = self.in_datacenter.get((datacenter, value))
+        if found is not None:
+            return found
+        if service is not None:
+            return self.mounted.get((service, value))
+        return self.mounted_anywhere.get(value)
+
+    def by_service(self, value: str, service: str | None) -> Mapping[str, str]:
+        """Find what all objects of this name have in common, in one service or in all."""
+        if service is not None:
+            return self.in_service.get((service, value), _NOTHING)
+        return self.anywhere.get(value, _NOTHING)
+
+
+def _agreed(
+    labelled: Iterable[tuple[_KeyT, Mapping[str, str]]],
+) -> dict[_KeyT, Mapping[str, str]]:
+    """Group by key and keep only the labels all of a group have in common."""
+    groups: dict[_KeyT, list[Mapping[str, str]]] = defaultdict(list)
+    for key, labels in labelled:
+        groups[key].append(labels)
+    agreed: dict[_KeyT, Mapping[str, str]] = {}
+    for key, (first, *others) in groups.items():
+        agreed[key] = (
+            {k: v for k, v in first.items() if all(o.get(k) == v for o in others)}
+            if others
+            else first
+        )
+    return agreed
+
+
+def _entries(snapshot: Snapshot, kind: Kind) -> Iterator[_Entry]:
+    for service, datacenter in snapshot.datacenters():
+        name, label = service.name, datacenter.label
+        match kind:
+            case Kind.VM:
+                yield from (_vm(name, label, vm) for vm in _newest_last(datacenter.vms))
+            case Kind.HOST:
+                yield from (_host(name, label, host) for host in _newest_last(datacenter.hosts))
+            case Kind.DATASTORE:
+                yield from _datastores(name, label, datacenter.datastores)
+    if kind is Kind.DATASTORE:
+        for service in snapshot.services.values():
+            yield from _datastores(service.name, None, service.datastores)
+
+
+def _newest_last(seen: Mapping[int, Seen[_ObjectT]]) -> list[_ObjectT]:
+    """Order twins: a deleted object may share its moRef or name with its successor."""
+    ordered = sorted(seen.values(), key=lambda one: (not one.deleted, one.read_at))
+    return [one.value for one in ordered]
+
+
+def _vm(service: str, datacenter: str, vm: Vm) -> _Entry:
+    return _entry(
+        service,
+        datacenter,
+        vm.mo_ref,
+        vm_name=vm.name,
+        cluster=vm.cluster_name,
+        host_name=vm.host_name,
+        folder=vm.folder_name,
+    )
+
+
+def _host(service: str, datacenter: str, host: Host) -> _Entry:
+    return _entry(service, datacenter, host.name, cluster=host.cluster_name)
+
+
+def _datastores(
+    service: str, datacenter: str | None, stores: Mapping[int, Seen[Datastore]]
+) -> Iterator[_Entry]:
+    for store in _newest_last(stores):
+        yield _entry(service, datacenter, store.name, profile=store.profile)
+
+
+def _entry(service: str, datacenter: str | None, value: str, **labels: str | None) -> _Entry:
+    known = {"service": service} | {key: text for key, text in labels.items() if text}
+    return _Entry(service, datacenter, value, MappingProxyType(known))
