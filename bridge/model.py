@@ -146,7 +146,9 @@ class Answer:
 
 
 class BucketFunction(StrEnum):
-    """Functions whose buckets can be merged into wider ones."""
+    """What a source can compute in a bucket; all but ``AVG`` can be merged into wider ones."""
+
+    AVG = "avg"
 
     SUM = "sum"
     COUNT = "count"

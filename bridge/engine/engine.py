@@ -1,0 +1,297 @@
+"""Answers queries: plan, fetch, label, group, aggregate.
+
+The engine does no I/O but through its source. Work over many points runs in a worker
+thread, so that the event loop stays free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections import defaultdict
+from typing import TYPE_CHECKING, Protocol
+
+from bridge.catalog import CHANGING_LABELS, OBJECT_LABEL
+from bridge.engine.aggregate import aggregate
+from bridge.engine.downsample import downsample_points, fill_gaps
+from bridge.engine.filters import match_all
+from bridge.engine.functions import DOWNSAMPLERS
+from bridge.engine.plan import make_plan
+from bridge.errors import BadRequestError, TooMuchError
+from bridge.model import (
+    Answer,
+    BucketRequest,
+    FilterKind,
+    PointRequest,
+    Points,
+    Series,
+    TagFilter,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bridge.catalog import Kind, Metric
+    from bridge.engine.plan import Plan
+    from bridge.model import Buckets, Query, Source
+
+    Line = tuple[NDArray[np.int64], NDArray[np.float64]]
+    Labelled = tuple[Mapping[str, str], Line]
+
+#: The most object names pushed down as a list; more are filtered after the fetch.
+MAX_PUSHED_NAMES = 200
+
+#: Points in a fetch from which computing moves to a worker thread.
+THREAD_POINTS = 20_000
+
+
+class Enrichment(Protocol):
+    """What the engine asks of the inventory."""
+
+    def enrich(self, kind: Kind, tags: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the stored tags with the labels known of their object."""
+
+    def stored_candidates(self, kind: Kind, filters: Sequence[TagFilter]) -> frozenset[str] | None:
+        """Return the object names that can match filters on enriched labels."""
+
+
+class Engine:
+    """OpenTSDB's semantics over one source.
+
+    Args:
+        source: Where series come from.
+        catalogue: The known metrics.
+        enrichment: Gives the current view of the inventory's labels; called once a query.
+        source_step_ms: The source's own step, for estimates of raw points.
+        max_points: Points one query may read.
+        max_series: Series one query may answer.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        catalogue: Mapping[str, Metric],
+        enrichment: Callable[[], Enrichment],
+        *,
+        source_step_ms: int,
+        max_points: int,
+        max_series: int,
+    ) -> None:
+        self._source = source
+        self._catalogue = catalogue
+        self._enrichment = enrichment
+        self._source_step_ms = source_step_ms
+        self._max_points = max_points
+        self._max_series = max_series
+
+    def metrics(self) -> Mapping[str, Metric]:
+        """Return the known metrics by name."""
+        return self._catalogue
+
+    def require_metric(self, name: str) -> Metric:
+        """Return a metric of the catalogue.
+
+        Raises:
+            BadRequestError: With OpenTSDB's wording and the nearest names.
+        """
+        metric = self._catalogue.get(name)
+        if metric is None:
+            near = difflib.get_close_matches(name, self._catalogue, n=3, cutoff=0.5)
+            hint = f"; did you mean {', '.join(near)}?" if near else ""
+            raise BadRequestError(f"No such name for 'metrics': '{name}'{hint}", field="metric")
+        return metric
+
+    async def query(self, query: Query) -> Answer:
+        """Answer one query; a known metric that nothing matches gives no series.
+
+        Raises:
+            BadRequestError: Unknown metric, function or filter.
+            TooMuchError: It would read or answer more than the limits.
+            BridgeError: Whatever the source raises.
+        """
+        metric = self.require_metric(query.metric)
+        plan = make_plan(query)
+        matches = match_all(query.filters)
+        if query.window.start_ms > query.window.end_ms:
+            raise BadRequestError("the range ends before it starts", field="range")
+        labels = self._enrichment()
+        pushed = _push_down(metric, query.filters, labels)
+        if pushed is None:
+            return Answer((), _unknown_labels(metric, query.filters))
+        fetched = await self._fetch(query, plan, pushed)
+
+        def compute() -> Answer:
+            selected = [
+                (tags, line)
+                for stored, line in fetched
+                if matches(tags := labels.enrich(metric.kind, stored))
+                and not (query.explicit_tags and set(stored) != {f.key for f in query.filters})
+            ]
+            return self._answer(query, plan, selected)
+
+        total = sum(len(stamps) for _, (stamps, _) in fetched)
+        answer = await asyncio.to_thread(compute) if total > THREAD_POINTS else compute()
+        if answer.series:
+            return answer
+        return Answer((), _unknown_labels(metric, query.filters))
+
+    async def lookup(
+        self, metric: str, filters: tuple[TagFilter, ...] = ()
+    ) -> tuple[Mapping[str, str], ...]:
+        """List the labels, stored and enriched, of a metric's series.
+
+        Raises:
+            BadRequestError: Unknown metric or broken filter.
+            BridgeError: Whatever the source raises.
+        """
+        known = self.require_metric(metric)
+        matches = match_all(filters)
+        labels = self._enrichment()
+        pushed = _push_down(known, filters, labels)
+        if pushed is None:
+            return ()
+        found = await self._source.lookup(metric, pushed)
+        enriched = (labels.enrich(known.kind, tags) for tags in found)
+        return tuple(tags for tags in enriched if matches(tags))
+
+    async def _fetch(
+        self, query: Query, plan: Plan, pushed: tuple[TagFilter, ...]
+    ) -> list[Labelled]:
+        span = plan.scan_end_ms - plan.scan_start_ms
+        per_series = -(-span // (plan.step_ms or self._source_step_ms))
+        self._check_points(per_series)
+        self._check_points(per_series * len(await self._source.lookup(query.metric, pushed)))
+        if plan.function is None:
+            request = PointRequest(
+                query.metric, pushed, plan.scan_start_ms, plan.scan_end_ms - 1, self._max_points
+            )
+            points = await self._source.points(request)
+            return await asyncio.to_thread(self._from_points, points, query, plan)
+        wanted = BucketRequest(
+            query.metric,
+            pushed,
+            plan.scan_start_ms,
+            plan.scan_end_ms,
+            plan.step_ms,
+            frozenset({plan.function}),
+        )
+        return _from_buckets(await self._source.buckets(wanted), plan)
+
+    def _from_points(self, points: Iterable[Points], query: Query, plan: Plan) -> list[Labelled]:
+        spec = query.downsample
+        lines: list[Labelled] = []
+        for series in points:
+            line = (series.stamps_ms, series.values)
+            if spec is not None:
+                line = downsample_points(series, query, spec, DOWNSAMPLERS[spec.function], plan)
+            lines.append((series.tags, line))
+        return lines
+
+    def _check_points(self, points: int) -> None:
+        if points > self._max_points:
+            raise TooMuchError(
+                f"this would read about {points:,} points, more than the limit of "
+                f"{self._max_points:,} (setting max_points): "
+                "narrow the range or the filters, or take a wider step"
+            )
+
+    def _answer(self, query: Query, plan: Plan, selected: Sequence[Labelled]) -> Answer:
+        groups = _group(query, selected)
+        if len(groups) > self._max_series:
+            raise TooMuchError(
+                f"{len(groups):,} series, more than the limit of {self._max_series:,} "
+                "(setting max_series): filter, or group by fewer labels"
+            )
+        hidden = CHANGING_LABELS - {f.key for f in query.filters}
+        series = []
+        for members in groups:
+            lines = [
+                fill_gaps(line, query.downsample, plan) if query.downsample else line
+                for _, line in members
+                if len(line[0])
+            ]
+            if not lines:
+                continue
+            if query.aggregator == "none":
+                stamps, values = lines[0]
+            else:
+                stamps, values = aggregate(lines, query.aggregator)
+            low = stamps.searchsorted(query.window.start_ms)
+            high = stamps.searchsorted(query.window.end_ms, side="right")
+            if low == high:
+                continue
+            tags, aggregated = _common_tags([tags for tags, _ in members], hidden)
+            series.append(
+                Series(query.metric, tags, aggregated, stamps[low:high], values[low:high])
+            )
+        return Answer(tuple(series))
+
+
+def _from_buckets(buckets: Iterable[Buckets], plan: Plan) -> list[Labelled]:
+    if plan.function is None:
+        return []
+    return [(one.tags, (one.stamps_ms, one.columns[plan.function])) for one in buckets]
+
+
+def _group(query: Query, selected: Sequence[Labelled]) -> list[list[Labelled]]:
+    if query.aggregator == "none":
+        ordered = sorted(selected, key=lambda member: sorted(member[0].items()))
+        return [[member] for member in ordered]
+    keys = sorted({flt.key for flt in query.filters if flt.group_by})
+    groups: dict[tuple[str, ...], list[Labelled]] = defaultdict(list)
+    for member in selected:
+        groups[tuple(member[0][key] for key in keys)].append(member)
+    return [groups[values] for values in sorted(groups)]
+
+
+def _common_tags(
+    members: Sequence[Mapping[str, str]], hidden: frozenset[str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Split keys into those with one value and those with several (reference: opentsdb 1a)."""
+    seen: dict[str, set[str]] = defaultdict(set)
+    for tags in members:
+        for key, value in tags.items():
+            if key not in hidden:
+                seen[key].add(value)
+    common = {key: next(iter(values)) for key, values in seen.items() if len(values) == 1}
+    return common, tuple(sorted(key for key, values in seen.items() if len(values) > 1))
+
+
+def _push_down(
+    metric: Metric, filters: Sequence[TagFilter], labels: Enrichment
+) -> tuple[TagFilter, ...] | None:
+    """Return the filters a source can apply, or None when nothing can match."""
+    enriched = set(metric.all_labels) - set(metric.labels)
+    pushed = [flt for flt in filters if flt.key not in enriched]
+    candidates = labels.stored_candidates(
+        metric.kind, [flt for flt in filters if flt.key in enriched]
+    )
+    if candidates is None:
+        return tuple(pushed)
+    if not candidates:
+        return None
+    plain = all(
+        name.replace("-", "").replace(".", "").replace("_", "").isalnum() for name in candidates
+    )
+    if plain and len(candidates) <= MAX_PUSHED_NAMES:
+        names = "|".join(sorted(candidates))
+        pushed.append(TagFilter(OBJECT_LABEL[metric.kind], FilterKind.LITERAL_OR, names))
+    return tuple(pushed)
+
+
+def _unknown_labels(metric: Metric, filters: Sequence[TagFilter]) -> tuple[str, ...]:
+    """Say which filtered keys no series of the metric has, where that explains no data."""
+    unknown = sorted({flt.key for flt in filters} - set(metric.all_labels) - SERVICE_LABELS)
+    if not unknown:
+        return ()
+    return (
+        f"{metric.name} has no label {', '.join(map(repr, unknown))}; "
+        f"it has {', '.join(metric.all_labels)}",
+    )
+
+
+#: Labels OVHcloud adds to every stored series (reference: ovh 2.1).
+SERVICE_LABELS = frozenset({"env", "servicename", "servicetype"})

@@ -1,0 +1,76 @@
+"""The functions of the query language that are served, and what each needs.
+
+OpenTSDB uses one set of names for aggregators (many series to one) and for downsampling
+(many points to one bucket). An aggregator also decides what a series contributes at an
+instant where it has no point, between its first and its last one (reference: opentsdb 1a).
+"""
+
+from __future__ import annotations
+
+import difflib
+from enum import Enum, auto
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from bridge.errors import BadRequestError
+from bridge.model import BucketFunction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class Interpolation(Enum):
+    """What a series contributes between two of its points."""
+
+    LERP = auto()
+    ZERO = auto()
+    MAX = auto()
+    MIN = auto()
+
+
+#: Aggregators and their interpolation; ``none`` keeps series apart and needs none.
+AGGREGATORS: Mapping[str, Interpolation] = MappingProxyType(
+    {
+        "avg": Interpolation.LERP,
+        "count": Interpolation.ZERO,
+        "max": Interpolation.LERP,
+        "mimmax": Interpolation.MIN,
+        "mimmin": Interpolation.MAX,
+        "min": Interpolation.LERP,
+        "none": Interpolation.ZERO,
+        "sum": Interpolation.LERP,
+        "zimsum": Interpolation.ZERO,
+    }
+)
+
+#: Downsampling functions and the bucket function that gives them.
+DOWNSAMPLERS: Mapping[str, BucketFunction] = MappingProxyType(
+    {
+        "avg": BucketFunction.AVG,
+        "count": BucketFunction.COUNT,
+        "first": BucketFunction.FIRST,
+        "last": BucketFunction.LAST,
+        "max": BucketFunction.MAX,
+        "mimmax": BucketFunction.MAX,
+        "mimmin": BucketFunction.MIN,
+        "min": BucketFunction.MIN,
+        "sum": BucketFunction.SUM,
+        "zimsum": BucketFunction.SUM,
+    }
+)
+
+FILLS = ("none", "nan", "null", "zero")
+
+
+def require(what: str, name: str, accepted: Iterable[str]) -> None:
+    """Refuse a name that is not served.
+
+    Raises:
+        BadRequestError: Naming ``what``, the nearest accepted name and all of them.
+    """
+    names = sorted(accepted)
+    if name in names:
+        return
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise BadRequestError(f"no such {what}: {name!r}{hint} (accepted: {', '.join(names)})")

@@ -1,0 +1,84 @@
+"""Which fetch serves a query: per-series buckets, or raw points.
+
+The one place where this is decided. OpenTSDB scans more than it shows: whole hours around
+the asked span, so that interpolation at the edges sees its neighbours (reference:
+opentsdb 1a, "Scan window").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bridge.engine.functions import AGGREGATORS, DOWNSAMPLERS, FILLS, require
+from bridge.errors import BadRequestError
+
+if TYPE_CHECKING:
+    from bridge.model import BucketFunction, Query, Window
+
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to fetch for one query.
+
+    Attributes:
+        scan_start_ms: Start of the scan window, inclusive, on the hour.
+        scan_end_ms: End of the scan window, exclusive, on the hour.
+        function: The bucket function to fetch; None means raw points.
+        step_ms: Bucket width; 0 for raw points.
+        reason: Why, in words.
+    """
+
+    scan_start_ms: int
+    scan_end_ms: int
+    function: BucketFunction | None
+    step_ms: int
+    reason: str
+
+
+def scan_window(window: Window, interval_ms: int) -> tuple[int, int]:
+    """Return the scan window (start inclusive, end exclusive) in milliseconds."""
+    start = window.start_ms // 1000
+    end = window.end_ms // 1000 + 1
+    if interval_ms:
+        start -= ((1000 * start) % interval_ms) // 1000
+        end += (interval_ms - (1000 * end) % interval_ms) // 1000
+        end += -end % 3600
+    else:
+        end += 3600 - end % 3600
+    start -= start % 3600
+    return start * 1000, end * 1000
+
+
+def make_plan(query: Query) -> Plan:
+    """Decide how to fetch what ``query`` needs.
+
+    Raises:
+        BadRequestError: A function, fill or interval that is not served.
+    """
+    require("aggregator", query.aggregator, AGGREGATORS)
+    if query.rate is not None:
+        raise BadRequestError("rate is not served yet; ask for the values as stored")
+    spec = query.downsample
+    if spec is None:
+        start, end = scan_window(query.window, 0)
+        return Plan(start, end, None, 0, "raw points: no downsampling was asked for")
+    require("downsampling function", spec.function, DOWNSAMPLERS)
+    require("fill policy", spec.fill, FILLS)
+    if spec.calendar:
+        raise BadRequestError(
+            "calendar intervals (a 'c' after the unit) are not served yet; "
+            "leave the 'c' out for buckets aligned to the epoch"
+        )
+    start, end = scan_window(query.window, spec.interval_ms)
+    if spec.interval_ms == 0:
+        return Plan(start, end, None, 0, "raw points: one bucket over the asked span")
+    step = spec.interval_ms
+    if step % 1000 or (HOUR_MS % step and step % HOUR_MS):
+        return Plan(
+            start, end, None, 0, "raw points: the interval neither divides an hour nor is hours"
+        )
+    function = DOWNSAMPLERS[spec.function]
+    return Plan(start, end, function, step, f"{function} buckets of {step // 1000} s")
