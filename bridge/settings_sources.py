@@ -137,7 +137,9 @@ def _unknown(variable: str, known: tuple[str, ...]) -> Problem:
 
 
 def _parse(variable: str, text: str, field: FieldInfo | None) -> Any:
-    """Return the variable's text, or its list: JSON, or words between commas."""
+    """Return the variable's text, its absolute path, or its list: JSON or words between commas."""
+    if field is None and variable.endswith(FILE_SUFFIX.upper()):
+        return str(Path(text).expanduser().absolute())  # not from the TOML file's folder
     if field is None or get_origin(field.annotation) is not tuple:
         return text
     of_tables = variable.removeprefix(PREFIX).lower() in LISTS
@@ -206,9 +208,9 @@ def _read_file(config: Path | None) -> tuple[dict[str, Any], Path]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        return {"config": Problem(f"cannot read {path}: {error.strerror}")}, Path()
+        return {str(path): Problem(f"cannot be read: {error.strerror}")}, Path()
     except ValueError as error:  # not TOML, or not UTF-8
-        return {"config": Problem(f"{path} is not TOML: {error}")}, Path()
+        return {str(path): Problem(f"is not TOML: {error}")}, Path()
     return values | {"config": path}, path.parent
 
 
