@@ -1,0 +1,90 @@
+"""Every object of a snapshot as a row that knows where it stands."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from bridge.ovh.fields import Row
+from bridge.ovh.figures import totals
+from bridge.ovh.objects import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bridge.ovh.objects import DatacenterInventory, Seen, ServiceInventory, Snapshot
+
+
+def rows_of(snapshot: Snapshot, kind: str, now: float) -> Iterator[Row[Any]]:
+    """Yield every object of one kind, hidden ones too, in no particular order."""
+    for service in snapshot.services.values():
+        match kind:
+            case "service":
+                yield _service_row(service, now)
+            case "task":
+                for task in service.tasks.values():
+                    place = service.datacenters.get(task.value.datacenter_id or -1)
+                    yield _row(task, service, place, now)
+            case _:
+                if kind == "filer":
+                    yield from (
+                        _row(seen, service, None, now) for seen in service.datastores.values()
+                    )
+                for datacenter in service.datacenters.values():
+                    yield from _datacenter_rows(kind, service, datacenter, now)
+
+
+def _datacenter_rows(
+    kind: str, service: ServiceInventory, place: DatacenterInventory, now: float
+) -> Iterator[Row[Any]]:
+    match kind:
+        case "vm":
+            yield from (_row(seen, service, place, now) for seen in place.vms.values())
+        case "host":
+            yield from (_row(seen, service, place, now) for seen in place.hosts.values())
+        case "filer":
+            yield from (_row(seen, service, place, now) for seen in place.datastores.values())
+        case "cluster":
+            yield from _cluster_rows(service, place, now)
+        case "datacenter":
+            seen = place.datacenter
+            sums = totals(place.hosts.values(), place.vms.values(), place.datastores.values())
+            yield Row(seen.value, service, place, seen.read_at, seen.hidden, now, sums)
+
+
+def _cluster_rows(
+    service: ServiceInventory, place: DatacenterInventory, now: float
+) -> Iterator[Row[Any]]:
+    hosts: dict[str | None, list[Any]] = {}
+    vms: dict[str | None, list[Any]] = {}
+    for host in place.hosts.values():
+        hosts.setdefault(host.value.cluster_name, []).append(host)
+    for vm in place.vms.values():
+        vms.setdefault(vm.value.cluster_name, []).append(vm)
+    for seen in place.clusters.values():
+        name = seen.value.name
+        sums = totals(hosts.get(name, ()), vms.get(name, ()), ())
+        yield Row(seen.value, service, place, seen.read_at, seen.hidden, now, sums)
+
+
+def _service_row(service: ServiceInventory, now: float) -> Row[Service]:
+    places = service.datacenters.values()
+    sums = totals(
+        chain.from_iterable(place.hosts.values() for place in places),
+        chain.from_iterable(place.vms.values() for place in places),
+        chain(
+            service.datastores.values(),
+            chain.from_iterable(place.datastores.values() for place in places),
+        ),
+    )
+    seen = service.service
+    if seen is None:
+        unread = Service(service_name=service.name)
+        return Row(unread, service, None, read_at=None, hidden=False, now=now, totals=sums)
+    return Row(seen.value, service, None, seen.read_at, seen.hidden, now, sums)
+
+
+def _row(
+    seen: Seen[Any], service: ServiceInventory, place: DatacenterInventory | None, now: float
+) -> Row[Any]:
+    return Row(seen.value, service, place, seen.read_at, seen.hidden, now)
