@@ -1,0 +1,349 @@
+"""OVHcloud's OpenTSDB front end (Erlenmeyer), asked so that it answers the truth.
+
+Left to itself it counts buckets back from ``end``, fills gaps to flat lines and merges
+series that are not told apart (reference: opentsdb 0 and 2). The recipes here (reference:
+opentsdb 2.5, measured in 2.6) give epoch-aligned per-series buckets with true gaps:
+
+* the window runs from one second before the first bucket to the last second of the last
+  one, and stamps are shifted back to bucket starts;
+* the aggregator is ``zimsum``, which fills nothing, grouped by every label a series has,
+  so that each group is one stored series;
+* where some series carry only part of the labels of others, grouping cannot tell them
+  apart: then raw points (``none``) are fetched and bucketed here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
+
+import orjson
+from cachetools import TTLCache
+
+from bridge.engine.downsample import into_buckets
+from bridge.engine.filters import literals, match_all
+from bridge.errors import BadRequestError, TooMuchError, UpstreamError
+from bridge.model import BucketFunction, Buckets, FilterKind, PointRequest, Points
+from bridge.sources.dps import parse_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bridge.model import BucketRequest, TagFilter
+    from bridge.ovh.token import VscopeToken
+    from bridge.sources.dps import AnswerSeries
+    from bridge.sources.upstream import Reply, Upstream
+
+    Tags = Mapping[str, str]
+
+#: Seconds the list of a metric's series is trusted. A series younger than this is missing
+#: only from lists, never from answers: fetches match by label, not by this list.
+LOOKUP_TTL_S = 120.0
+
+#: Literal alternatives sent in one selector; with more, everything is fetched and filtered.
+MAX_LITERALS = 256
+
+#: A label of OVHcloud's platform, not of the series.
+_INTERNAL_LABEL = ".app"
+
+
+class Tokens(Protocol):
+    """Where the read token comes from."""
+
+    async def get(self) -> VscopeToken:
+        """Return the current token."""
+
+    async def renew(self, rejected: VscopeToken) -> VscopeToken:
+        """Return a newer token than the rejected one."""
+
+
+class Erlenmeyer:
+    """The history of one service at OVHcloud.
+
+    Args:
+        name: For messages.
+        upstream: Connections.
+        tokens: The service's vScope token.
+        clock: Monotonic seconds, for the age of series lists.
+    """
+
+    def __init__(
+        self, name: str, upstream: Upstream, tokens: Tokens, *, clock: Callable[[], float]
+    ) -> None:
+        self._name = name
+        self._upstream = upstream
+        self._tokens = tokens
+        self._series: TTLCache[str, tuple[Tags, ...]] = TTLCache(256, LOOKUP_TTL_S, clock)
+        self._lookups: dict[str, asyncio.Task[tuple[Tags, ...]]] = {}
+
+    @property
+    def name(self) -> str:
+        """The source's name, for messages."""
+        return self._name
+
+    async def lookup(self, metric: str, filters: tuple[TagFilter, ...]) -> tuple[Tags, ...]:
+        """List the stored tags of a metric's series.
+
+        Raises:
+            BadRequestError: A metric name that could change the script.
+            UpstreamError, UpstreamTimeoutError, NotOfferedError: No list.
+        """
+        matches = match_all(filters)
+        return tuple(tags for tags in await self._all_series(metric) if matches(tags))
+
+    async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
+        """Fetch epoch-aligned buckets, one upstream request per function, in parallel.
+
+        Raises:
+            BadRequestError: Text that could change the script.
+            UpstreamError, UpstreamTimeoutError, NotOfferedError: No complete answer.
+        """
+        selector = _selector(request.metric, request.filters)
+        label_sets = sorted(
+            {frozenset(tags) for tags in await self._all_series(request.metric)}, key=sorted
+        )
+        if any(one < other for one, other in itertools.permutations(label_sets, 2)):
+            return await self._buckets_of_points(request)
+        label_sets = [labels for labels in label_sets if selector.keys() <= labels]
+        parts = await asyncio.gather(
+            *(
+                self._buckets_of_labels(request, dict.fromkeys(sorted(labels), "*") | selector)
+                for labels in label_sets
+            )
+        )
+        for labels, part in zip(label_sets, parts, strict=True):
+            if any(buckets.tags.keys() != labels for buckets in part):
+                # A series with more labels has appeared: its group may have merged others.
+                self._series.pop(request.metric, None)
+                return await self._buckets_of_points(request)
+        matches = match_all(request.filters)
+        return tuple(buckets for part in parts for buckets in part if matches(buckets.tags))
+
+    async def _buckets_of_labels(
+        self, request: BucketRequest, tags: Mapping[str, str]
+    ) -> list[Buckets]:
+        functions = sorted(request.functions)
+        answers = await asyncio.gather(
+            *(
+                self._ask(
+                    {
+                        "metric": request.metric,
+                        "aggregator": "zimsum",
+                        "downsample": f"{request.step_ms // 1000}s-{function}",
+                        "tags": tags,
+                    },
+                    request.start_ms // 1000 - 1,
+                    request.end_ms // 1000 - 1,
+                )
+                for function in functions
+            )
+        )
+        shift = 1 - request.step_ms // 1000
+        return [_merge(same, functions, shift) for same in _by_tags(answers, self._name)]
+
+    async def points(self, request: PointRequest) -> tuple[Points, ...]:
+        """Fetch raw points, whole seconds (the front end drops fractions).
+
+        Raises:
+            TooMuchError: More points than the request's limit.
+            BadRequestError, UpstreamError, UpstreamTimeoutError, NotOfferedError: As
+                ``buckets``.
+        """
+        selector = _selector(request.metric, request.filters)
+        answer = await self._ask(
+            {"metric": request.metric, "aggregator": "none", "tags": selector},
+            -(-request.start_ms // 1000),
+            request.end_ms // 1000,
+        )
+        total = sum(len(series.stamps) for series in answer)
+        if total > request.limit:
+            raise TooMuchError(
+                f"{total:,} points, more than the limit of {request.limit:,} "
+                "(setting max_points): narrow the range or the filters"
+            )
+        matches = match_all(request.filters)
+        return tuple(
+            Points(series.tags, series.stamps * 1000, series.values)
+            for series in answer
+            if matches(series.tags)
+        )
+
+    async def _buckets_of_points(self, request: BucketRequest) -> tuple[Buckets, ...]:
+        raw = await self.points(
+            PointRequest(
+                request.metric,
+                request.filters,
+                request.start_ms,
+                request.end_ms - 1,
+                FETCH_LIMIT,
+            )
+        )
+
+        def reduce() -> tuple[Buckets, ...]:
+            made = []
+            for series in raw:
+                columns = {
+                    function: into_buckets(
+                        series.stamps_ms, series.values, request.step_ms, function
+                    )
+                    for function in request.functions
+                }
+                stamps = next(iter(columns.values()))[0]
+                made.append(
+                    Buckets(series.tags, stamps, {f: line[1] for f, line in columns.items()})
+                )
+            return tuple(made)
+
+        return await asyncio.to_thread(reduce)
+
+    async def _all_series(self, metric: str) -> tuple[Tags, ...]:
+        _refuse_script(metric, "metric")
+        known = self._series.get(metric)
+        if known is not None:
+            return known
+        running = self._lookups.get(metric)
+        if running is None:
+            running = asyncio.create_task(self._look_up(metric))
+            self._lookups[metric] = running
+            running.add_done_callback(lambda _: self._lookups.pop(metric, None))
+        return await asyncio.shield(running)
+
+    async def _look_up(self, metric: str) -> tuple[Tags, ...]:
+        reply = await self._send("GET", f"/api/search/lookup?m={quote(metric, safe='')}", None)
+        try:
+            results = orjson.loads(reply.body)["results"] or []
+            found = tuple(
+                {k: str(v) for k, v in result["tags"].items() if k != _INTERNAL_LABEL}
+                for result in results
+            )
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            raise UpstreamError(f"{self._name} answered a list of series that is none") from None
+        self._series[metric] = found
+        return found
+
+    async def _ask(
+        self, sub_query: dict[str, Any], start_s: int, end_s: int
+    ) -> tuple[AnswerSeries, ...]:
+        body = orjson.dumps({"start": start_s, "end": end_s, "queries": [sub_query]})
+        reply = await self._send("POST", "/api/query", body)
+        return await asyncio.to_thread(parse_answer, reply.body, self._name)
+
+    async def _send(self, method: str, path: str, body: bytes | None) -> Reply:
+        token = await self._tokens.get()
+        reply = await self._send_as(token, method, path, body)
+        if reply.status in _MAYBE_TOKEN:
+            token = await self._tokens.renew(token)
+            reply = await self._send_as(token, method, path, body)
+        if reply.status == 200:
+            if reply.content_type not in ("application/json", ""):
+                raise UpstreamError(
+                    f"{self._name} answered {reply.content_type} where JSON was expected"
+                )
+            return reply
+        raise UpstreamError(self._refusal(reply))
+
+    async def _send_as(
+        self, token: VscopeToken, method: str, path: str, body: bytes | None
+    ) -> Reply:
+        login = base64.b64encode(f"read:{token.secret.get_secret_value()}".encode()).decode()
+        return await self._upstream.request(
+            method,
+            token.opentsdb_endpoint.rstrip("/") + path,
+            body=body,
+            headers={"Authorization": f"Basic {login}", "Content-Type": "application/json"},
+        )
+
+    def _refusal(self, reply: Reply) -> str:
+        if reply.status == 500:
+            # Its text hides the cause: a bad token, a limit and a broken script look alike.
+            return (
+                f"{self._name} failed (HTTP 500): the token was refused, "
+                "or the query exceeds a limit of OVHcloud's"
+            )
+        if reply.status in (401, 403):
+            return f"{self._name} refused the token (HTTP {reply.status})"
+        if 300 <= reply.status < 400:
+            return f"{self._name} redirects elsewhere (HTTP {reply.status}), which is not followed"
+        return f"{self._name} answered HTTP {reply.status}"
+
+
+#: Points one fetch may read at OVHcloud (reference: opentsdb 2.3).
+FETCH_LIMIT = 20_000_000
+
+#: Statuses that a refused token can hide behind (reference: ovh 4).
+_MAYBE_TOKEN = (401, 403, 500)
+
+
+def _selector(metric: str, filters: tuple[TagFilter, ...]) -> dict[str, str]:
+    """Return the tags that narrow a fetch without ever losing a matching series.
+
+    Raises:
+        BadRequestError: Text that could change the script.
+    """
+    _refuse_script(metric, "metric")
+    wanted: dict[str, frozenset[str]] = {}
+    for flt in filters:
+        _refuse_script(flt.key, "tag key")
+        _refuse_script(flt.text, f"filter on '{flt.key}'", pattern=_is_pattern(flt))
+        if flt.kind is FilterKind.LITERAL_OR:
+            wanted[flt.key] = wanted.get(flt.key, frozenset()) | literals(flt)
+    return {
+        flt.key: "|".join(sorted(wanted[flt.key]))
+        if flt.key in wanted and len(wanted[flt.key]) <= MAX_LITERALS
+        else "*"
+        for flt in filters
+    }
+
+
+def _is_pattern(flt: TagFilter) -> bool:
+    """Whether the text stays here: only literals travel upstream."""
+    return flt.kind is not FilterKind.LITERAL_OR
+
+
+def _refuse_script(text: str, what: str, *, pattern: bool = False) -> None:
+    """Refuse text that would be read as part of a script (reference: opentsdb 0, fact 10)."""
+    if pattern:
+        return
+    for at, char in enumerate(text):
+        if char in "'%" or not char.isprintable():
+            raise BadRequestError(
+                f"the {what} holds the character {char!r}, which OVHcloud's history cannot carry",
+                position=at,
+            )
+    for part in text.split("|"):
+        if part.startswith(("~", "=")):
+            raise BadRequestError(
+                f"the {what} begins with {part[0]!r}, which has a meaning of its own "
+                "in OVHcloud's history",
+                position=text.index(part),
+            )
+
+
+def _by_tags(answers: list[tuple[AnswerSeries, ...]], who: str) -> list[tuple[AnswerSeries, ...]]:
+    """Pair the series of several functions by their tags.
+
+    Raises:
+        UpstreamError: The functions disagree about which series exist.
+    """
+    if len(answers) == 1:
+        return [(series,) for series in answers[0]]
+    tables = [{tuple(sorted(s.tags.items())): s for s in answer} for answer in answers]
+    if any(table.keys() != tables[0].keys() for table in tables):
+        raise UpstreamError(f"{who} answered different series for the same question")
+    return [tuple(table[key] for table in tables) for key in sorted(tables[0])]
+
+
+def _merge(
+    same: tuple[AnswerSeries, ...], functions: list[BucketFunction], shift_s: int
+) -> Buckets:
+    first = same[0]
+    if any(len(s.stamps) != len(first.stamps) or (s.stamps != first.stamps).any() for s in same):
+        raise UpstreamError("a bucket came with one function but not with another")
+    return Buckets(
+        first.tags,
+        (first.stamps + shift_s) * 1000,
+        {function: s.values for function, s in zip(functions, same, strict=True)},
+    )

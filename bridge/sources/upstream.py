@@ -1,0 +1,152 @@
+"""HTTP towards a time-series back end: one pool, bounded, with honest errors.
+
+Written against the httpx API; the transport underneath is aiohttp's, because httpx's own
+pool is quadratic in the requests in flight (reference: performance 2.2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
+
+from bridge.errors import UpstreamError, UpstreamTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pydantic import SecretStr
+
+#: The largest answer read, in bytes: about ten million points.
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An upstream's complete answer."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Upstream:
+    """A pool of connections to any number of hosts.
+
+    Args:
+        concurrency: Requests in flight at most; more wait.
+        timeout_s: Seconds for one request, connect included.
+        proxy: Outbound proxy URL.
+        ca_file: PEM file of a private certificate authority, instead of the system's.
+    """
+
+    def __init__(
+        self,
+        *,
+        concurrency: int,
+        timeout_s: float,
+        proxy: SecretStr | None = None,
+        ca_file: Path | None = None,
+    ) -> None:
+        verify = ssl.create_default_context(cafile=str(ca_file)) if ca_file else True
+        self._timeout_s = timeout_s
+        self._slots = asyncio.Semaphore(concurrency)
+        self._client = httpx.AsyncClient(
+            transport=AiohttpTransport(
+                verify=verify,
+                trust_env=False,
+                limits=httpx.Limits(max_connections=concurrency, keepalive_expiry=30.0),
+                proxy=httpx.Proxy(proxy.get_secret_value()) if proxy else None,
+            ),
+            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 5.0)),
+            trust_env=False,
+            headers={"Accept-Encoding": "identity", "User-Agent": "vscope-bridge"},
+        )
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send one request and read its whole answer.
+
+        Raises:
+            UpstreamTimeoutError: No complete answer in time.
+            UpstreamError: No connection, a broken or an over-long answer.
+        """
+        host = httpx.URL(url).host
+        try:
+            async with self._slots, asyncio.timeout(self._timeout_s):
+                async for attempt in AsyncRetrying(
+                    retry=retry_if_exception(_lost), stop=stop_after_attempt(2), reraise=True
+                ):
+                    with attempt:
+                        return await self._exchange(method, url, body, dict(headers or {}))
+        except TimeoutError:
+            raise self._too_slow(host) from None
+        except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
+            cause = error.__cause__ or error
+            if isinstance(cause, TimeoutError):
+                raise self._too_slow(host) from None
+            raise UpstreamError(f"{host} {_in_words(cause)}") from None
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _too_slow(self, host: str) -> UpstreamTimeoutError:
+        return UpstreamTimeoutError(f"{host} did not answer within {self._timeout_s:g} s")
+
+    async def _exchange(
+        self, method: str, url: str, body: bytes | None, headers: dict[str, str]
+    ) -> Reply:
+        async with self._client.stream(method, url, content=body, headers=headers) as response:
+            parts = []
+            size = 0
+            async for part in response.aiter_bytes():
+                size += len(part)
+                if size > MAX_ANSWER_BYTES:
+                    raise UpstreamError(
+                        f"{response.url.host} answered more than {MAX_ANSWER_BYTES >> 20} MiB"
+                    )
+                parts.append(part)
+            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            return Reply(response.status_code, kind, b"".join(parts))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+
+def _lost(error: BaseException) -> bool:
+    """Whether a connection died before its answer began: every call here may be repeated."""
+    return isinstance(
+        error.__cause__, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+    ) and not isinstance(error.__cause__, aiohttp.ClientConnectorError)
+
+
+#: Transport errors in words; their own texts can quote URLs and headers.
+_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (aiohttp.ClientConnectorCertificateError, "has a certificate that cannot be trusted"),
+    (aiohttp.ClientConnectorSSLError, "could not agree on TLS"),
+    (aiohttp.ClientConnectorDNSError, "cannot be found (name resolution failed)"),
+    (aiohttp.ClientHttpProxyError, "cannot be reached through the proxy"),
+    (aiohttp.ClientProxyConnectionError, "cannot be reached through the proxy"),
+    (aiohttp.ClientConnectorError, "refused the connection"),
+    (aiohttp.ClientPayloadError, "broke off in the middle of its answer"),
+    (aiohttp.ClientConnectionError, "closed the connection without an answer"),
+)
+
+
+def _in_words(error: BaseException) -> str:
+    for kind, words in _WORDS:
+        if isinstance(error, kind):
+            return words
+    return f"did not speak proper HTTP ({type(error).__name__})"
