@@ -45,10 +45,20 @@ class Labels:
     """The labels known in one snapshot; building it is O(objects), each lookup O(1).
 
     Hidden objects (OVHcloud's own, deleted ones) are part of it: history exists for them.
+
+    Attributes:
+        version: The snapshot's.
+        unread: Services whose objects have not been read yet, so that a filter on an
+            enriched label cannot be answered for them.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.version = snapshot.version
+        self.unread = tuple(
+            service.name
+            for service in snapshot.services.values()
+            if service.polled_at is None and service.state != "expired"
+        )
         self._tables = {kind: _Table(_entries(snapshot, kind)) for kind in Kind}
         self._service_of = {dc.label: service.name for service, dc in snapshot.datacenters()}
 
