@@ -17,7 +17,7 @@ from bridge.engine.downsample import downsample_points, fill_gaps
 from bridge.engine.filters import match_all
 from bridge.engine.functions import DOWNSAMPLERS
 from bridge.engine.plan import make_plan
-from bridge.errors import BadRequestError, TooMuchError
+from bridge.errors import BadRequestError, TooMuchError, UnavailableError
 from bridge.model import (
     Answer,
     BucketRequest,
@@ -50,6 +50,10 @@ THREAD_POINTS = 20_000
 
 class Enrichment(Protocol):
     """What the engine asks of the inventory."""
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Services whose labels are not known yet."""
 
     def enrich(self, kind: Kind, tags: Mapping[str, str]) -> Mapping[str, str]:
         """Return the stored tags with the labels known of their object."""
@@ -265,6 +269,12 @@ def _push_down(
 ) -> tuple[TagFilter, ...] | None:
     """Return the filters a source can apply, or None when nothing can match."""
     enriched = set(metric.all_labels) - set(metric.labels)
+    asked = sorted({flt.key for flt in filters} & enriched)
+    if asked and labels.unread:
+        raise UnavailableError(
+            f"the label {asked[0]!r} comes from the inventory, which has not been read yet "
+            f"for {', '.join(labels.unread)}"
+        )
     pushed = [flt for flt in filters if flt.key not in enriched]
     candidates = labels.stored_candidates(
         metric.kind, [flt for flt in filters if flt.key in enriched]
@@ -288,8 +298,10 @@ def _unknown_labels(metric: Metric, filters: Sequence[TagFilter]) -> tuple[str, 
     if not unknown:
         return ()
     return (
-        f"{metric.name} has no label {', '.join(map(repr, unknown))}; "
-        f"it has {', '.join(metric.all_labels)}",
+        (
+            f"{metric.name} has no label {', '.join(map(repr, unknown))}; "
+            f"it has {', '.join(metric.all_labels)}"
+        ),
     )
 
 
