@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from bridge.ovh.objects import Snapshot
     from bridge.ovh.order import NaturalKey
 
+    _PlaceKey = tuple[NaturalKey, bool, NaturalKey]
+
 __all__ = ["LIVE_KINDS", "Column", "Table", "live_columns", "live_rows", "live_table"]
 
 LIVE_KINDS = ("vm", "host", "filer", "datacenter", "cluster", "service", "task")
@@ -176,14 +178,22 @@ def _cell_text(column: Column, cell: Cell) -> str | None:
 
 def _order(
     name: Field[Any], identity: Field[Any] | None
-) -> Callable[[Row[Any]], tuple[NaturalKey, bool, NaturalKey, NaturalKey, Cell]]:
+) -> Callable[[Row[Any]], tuple[_PlaceKey, NaturalKey, Cell]]:
     """Sort by service, its global objects first, datacenter, name, and id for twins."""
+    places: dict[tuple[str, str | None], _PlaceKey] = {}
 
-    def key(row: Row[Any]) -> tuple[NaturalKey, bool, NaturalKey, NaturalKey, Cell]:
+    def place_key(row: Row[Any]) -> _PlaceKey:
+        label = row.datacenter.label if row.datacenter else None
+        at = (row.service.name, label)
+        found = places.get(at)
+        if found is None:
+            found = (natural_key(row.service.name), label is not None, natural_key(label or ""))
+            places[at] = found
+        return found
+
+    def key(row: Row[Any]) -> tuple[_PlaceKey, NaturalKey, Cell]:
         return (
-            natural_key(row.service.name),
-            row.datacenter is not None,
-            natural_key(row.datacenter.label if row.datacenter else ""),
+            place_key(row),
             natural_key(str(name.cell(row))),
             identity.cell(row) if identity else 0,
         )
