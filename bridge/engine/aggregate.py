@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bridge.engine.downsample import ranks
 from bridge.engine.functions import AGGREGATORS, Interpolation
 
 if TYPE_CHECKING:
@@ -30,17 +31,22 @@ _CONSTANT = {
 }
 
 
-def aggregate(lines: Sequence[Line], aggregator: str) -> Line:
+@np.errstate(over="ignore", invalid="ignore")  # values may overflow, as in OpenTSDB
+def aggregate(lines: Sequence[Line], aggregator: str, *, of_rates: bool = False) -> Line:
     """Aggregate series of any stamps into one.
 
     Args:
         lines: (stamps, values) of each series; ascending, none empty.
         aggregator: A key of ``AGGREGATORS``.
+        of_rates: The values are rates: between points the last one holds, whatever the
+            aggregator.
     """
+    interpolation = Interpolation.PREVIOUS if of_rates else AGGREGATORS[aggregator]
     stamps = _union(lines)
     width = max(CHUNK_CELLS // len(lines), 1)
     parts = [
-        _chunk(lines, stamps[at : at + width], aggregator) for at in range(0, len(stamps), width)
+        _chunk(lines, stamps[at : at + width], aggregator, interpolation)
+        for at in range(0, len(stamps), width)
     ]
     return stamps, parts[0] if len(parts) == 1 else np.concatenate(parts)
 
@@ -56,11 +62,13 @@ def _union(lines: Sequence[Line]) -> NDArray[np.int64]:
 
 
 def _chunk(
-    lines: Sequence[Line], instants: NDArray[np.int64], aggregator: str
+    lines: Sequence[Line],
+    instants: NDArray[np.int64],
+    aggregator: str,
+    interpolation: Interpolation,
 ) -> NDArray[np.float64]:
     values = np.empty((len(lines), len(instants)))
     taking_part = np.ones(values.shape, dtype=bool)
-    interpolation = AGGREGATORS[aggregator]
     complete = True
     for row, (stamps, own) in enumerate(lines):
         low = np.searchsorted(stamps, instants[0])
@@ -71,6 +79,8 @@ def _chunk(
         complete = False
         if interpolation is Interpolation.LERP:
             values[row] = np.interp(instants, stamps, own)
+        elif interpolation is Interpolation.PREVIOUS:
+            values[row] = own[np.searchsorted(stamps, instants, side="right") - 1]
         else:
             values[row] = _CONSTANT[interpolation]
         values[row, np.searchsorted(instants, stamps[low:high])] = own[low:high]
@@ -81,22 +91,64 @@ def _chunk(
 def _combine(
     values: NDArray[np.float64], taking_part: NDArray[np.bool_] | None, aggregator: str
 ) -> NDArray[np.float64]:
+    """Reduce a matrix of (series, instants) over its series.
+
+    Args:
+        values: What each series contributes; a NaN comes from a fill policy.
+        taking_part: Where a series contributes at all; None means everywhere.
+        aggregator: A key of ``AGGREGATORS``.
+    """
+    if aggregator in ("first", "last", "mult", "diff"):
+        if taking_part is None:
+            taking_part = np.ones(values.shape, dtype=bool)
+        return _in_order(values, taking_part, aggregator)
     numbers = ~np.isnan(values)
     if taking_part is not None:
         numbers &= taking_part
-    if numbers.all():
-        present: NDArray[np.float64] | float = float(len(values))
-    else:
-        present = numbers.sum(axis=0).astype(np.float64)
+    everywhere: NDArray[np.bool_] | bool = True if numbers.all() else numbers
+    present = np.full(values.shape[1], len(values)) if everywhere is True else numbers.sum(axis=0)
+    divisor = np.maximum(present, 1)
+    result: NDArray[np.float64]
     match aggregator:
         case "count":
-            return np.broadcast_to(present, values.shape[1:]).copy()
+            return present.astype(np.float64)
         case "min" | "mimmin":
-            result = np.min(values, axis=0, where=numbers, initial=np.inf)
+            result = np.min(values, axis=0, where=everywhere, initial=np.inf)
         case "max" | "mimmax":
-            result = np.max(values, axis=0, where=numbers, initial=-np.inf)
+            result = np.max(values, axis=0, where=everywhere, initial=-np.inf)
+        case "sum" | "zimsum" | "pfsum":
+            result = np.sum(values, axis=0, where=everywhere)
+        case "avg":
+            result = np.sum(values, axis=0, where=everywhere) / divisor
+        case "squareSum":
+            result = np.sum(values * values, axis=0, where=everywhere)
+        case "dev":
+            apart = values - np.sum(values, axis=0, where=everywhere) / divisor
+            result = np.sqrt(np.sum(apart * apart, axis=0, where=everywhere) / divisor)
         case _:
-            result = np.sum(values, axis=0, where=numbers)
-            if aggregator == "avg":
-                result = result / np.maximum(present, 1.0)
-    return np.where(np.asarray(present) > 0, result, np.nan)
+            ranked = np.sort(np.where(numbers, values, np.inf), axis=0)
+            ranked[:, present == 0] = 0.0
+            low, high, weight = ranks(present, aggregator)
+            column = np.arange(values.shape[1])
+            result = ranked[low, column]
+            result = result + weight * (np.where(weight > 0, ranked[high, column], result) - result)
+    return result if everywhere is True else np.where(present > 0, result, np.nan)
+
+
+def _in_order(
+    values: NDArray[np.float64], taking_part: NDArray[np.bool_], aggregator: str
+) -> NDArray[np.float64]:
+    """The functions that depend on the order of series, or let a NaN through."""
+    if aggregator == "mult":
+        return np.asarray(np.prod(values, axis=0, where=taking_part), dtype=np.float64)
+    column = np.arange(values.shape[1])
+    last = len(values) - 1 - np.argmax(taking_part[::-1], axis=0)
+    if aggregator == "last":
+        return values[last, column]
+    if aggregator == "first":
+        return values[np.argmax(taking_part, axis=0), column]
+    numbers = taking_part & ~np.isnan(values)
+    first_number = np.argmax(numbers, axis=0)
+    difference = values[last, column] - values[first_number, column]
+    difference[first_number == last] = 0.0
+    return np.where(numbers.any(axis=0), difference, np.nan)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bridge.model import BucketFunction
+from bridge.engine.functions import PERCENTILES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def into_buckets(
-    stamps: NDArray[np.int64], values: NDArray[np.float64], step_ms: int, function: BucketFunction
+    stamps: NDArray[np.int64], values: NDArray[np.float64], step_ms: int, function: str
 ) -> Line:
     """Reduce ascending points to epoch-aligned buckets.
 
@@ -26,42 +26,81 @@ def into_buckets(
         stamps: Ascending epoch milliseconds.
         values: One per stamp.
         step_ms: Bucket width; each bucket covers [stamp, stamp + width).
-        function: How the points of a bucket become one value.
+        function: A key of ``DOWNSAMPLERS``: how a bucket's points become one value.
     """
     if not len(stamps):
         return stamps, values
     starts = stamps - stamps % step_ms
     first = np.flatnonzero(np.diff(starts, prepend=starts[0] - 1))
-    return starts[first], _reduce(values, first, function)
+    return starts[first], reduce_runs(values, first, function)
 
 
-def _reduce(
-    values: NDArray[np.float64], first: NDArray[np.intp], function: BucketFunction
+def reduce_runs(
+    values: NDArray[np.float64], first: NDArray[np.intp], function: str
 ) -> NDArray[np.float64]:
-    ends = np.append(first[1:], len(values))
-    counts = (ends - first).astype(np.float64)
+    """Reduce consecutive runs of values, each beginning at an index of ``first``."""
+    last = np.append(first[1:], len(values)) - 1
+    counts = last - first + 1
     result: NDArray[np.float64]
     match function:
-        case BucketFunction.COUNT:
-            result = counts
-        case BucketFunction.SUM:
+        case "count":
+            result = counts.astype(np.float64)
+        case "sum" | "zimsum" | "pfsum":
             result = np.add.reduceat(values, first)
-        case BucketFunction.AVG:
+        case "avg":
             result = np.add.reduceat(values, first) / counts
-        case BucketFunction.MIN:
+        case "min" | "mimmin":
             result = np.minimum.reduceat(values, first)
-        case BucketFunction.MAX:
+        case "max" | "mimmax":
             result = np.maximum.reduceat(values, first)
-        case BucketFunction.FIRST:
+        case "first":
             result = values[first]
-        case BucketFunction.LAST:
-            result = values[ends - 1]
+        case "last":
+            result = values[last]
+        case "diff":
+            result = values[last] - values[first]
+        case "mult":
+            result = np.multiply.reduceat(values, first)
+        case "squareSum":
+            result = np.add.reduceat(values * values, first)
+        case "dev":
+            means = np.add.reduceat(values, first) / counts
+            apart = values - np.repeat(means, counts)
+            result = np.sqrt(np.add.reduceat(apart * apart, first) / counts)
+        case _:
+            run = np.repeat(np.arange(len(first)), counts)
+            ranked = values[np.lexsort((values, run))]
+            low, high, weight = ranks(counts, function)
+            result = ranked[first + low]
+            result = result + weight * (ranked[first + high] - result)
     return result
 
 
-def downsample_points(
-    points: Points, query: Query, spec: Downsample, function: BucketFunction, plan: Plan
-) -> Line:
+def ranks(
+    counts: NDArray[np.intp], function: str
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Return where a median or percentile lies among sorted values.
+
+    The median is the upper middle value; percentiles sit at p * (n + 1) and are
+    interpolated, numpy's "weibull" (reference: opentsdb 1a).
+
+    Args:
+        counts: How many values there are; zero is treated as one.
+        function: ``median`` or a key of ``PERCENTILES``.
+
+    Returns:
+        Lower rank, upper rank (both zero-based) and the upper one's weight.
+    """
+    counts = np.maximum(counts, 1)
+    if function == "median":
+        middle = counts // 2
+        return middle, middle, np.zeros(len(counts))
+    position = np.clip(PERCENTILES[function] * (counts + 1) / 100.0, 1, counts)
+    low = np.floor(position).astype(np.intp)
+    return low - 1, np.minimum(low, counts - 1), position - low
+
+
+def downsample_points(points: Points, query: Query, spec: Downsample, plan: Plan) -> Line:
     """Downsample one series' raw points as OpenTSDB does (reference: opentsdb 1a).
 
     ``0all`` gives one bucket stamped at the start of the asked span, its end exclusive.
@@ -72,11 +111,11 @@ def downsample_points(
         low, high = np.searchsorted(stamps, (query.window.start_ms, query.window.end_ms))
         if low == high:
             return stamps[:0], values[:0]
-        total = _reduce(values[low:high], np.zeros(1, dtype=np.intp), function)
+        total = reduce_runs(values[low:high], np.zeros(1, dtype=np.intp), spec.function)
         return np.array([query.window.start_ms], dtype=np.int64), total
     first = -(-plan.scan_start_ms // spec.interval_ms) * spec.interval_ms
     low = np.searchsorted(stamps, first)
-    return into_buckets(stamps[low:], values[low:], spec.interval_ms, function)
+    return into_buckets(stamps[low:], values[low:], spec.interval_ms, spec.function)
 
 
 def fill_gaps(line: Line, spec: Downsample, plan: Plan) -> Line:

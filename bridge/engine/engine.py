@@ -15,8 +15,8 @@ from bridge.catalog import CHANGING_LABELS, OBJECT_LABEL
 from bridge.engine.aggregate import aggregate
 from bridge.engine.downsample import downsample_points, fill_gaps
 from bridge.engine.filters import match_all
-from bridge.engine.functions import DOWNSAMPLERS
 from bridge.engine.plan import make_plan
+from bridge.engine.rate import rates
 from bridge.errors import BadRequestError, TooMuchError, UnavailableError
 from bridge.model import (
     Answer,
@@ -190,7 +190,7 @@ class Engine:
         for series in points:
             line = (series.stamps_ms, series.values)
             if spec is not None:
-                line = downsample_points(series, query, spec, DOWNSAMPLERS[spec.function], plan)
+                line = downsample_points(series, query, spec, plan)
             lines.append((series.tags, line))
         return lines
 
@@ -212,17 +212,13 @@ class Engine:
         hidden = CHANGING_LABELS - {f.key for f in query.filters}
         series = []
         for members in groups:
-            lines = [
-                fill_gaps(line, query.downsample, plan) if query.downsample else line
-                for _, line in members
-                if len(line[0])
-            ]
+            lines = [line for _, own in members if len((line := _shape(own, query, plan))[0])]
             if not lines:
                 continue
             if query.aggregator == "none":
                 stamps, values = lines[0]
             else:
-                stamps, values = aggregate(lines, query.aggregator)
+                stamps, values = aggregate(lines, query.aggregator, of_rates=query.rate is not None)
             low = stamps.searchsorted(query.window.start_ms)
             high = stamps.searchsorted(query.window.end_ms, side="right")
             if low == high:
@@ -232,6 +228,15 @@ class Engine:
                 Series(query.metric, tags, aggregated, stamps[low:high], values[low:high])
             )
         return Answer(tuple(series))
+
+
+def _shape(line: Line, query: Query, plan: Plan) -> Line:
+    """Fill the gaps of one series, then turn it into rates, as asked."""
+    if query.downsample and len(line[0]):
+        line = fill_gaps(line, query.downsample, plan)
+    if query.rate and len(line[0]):
+        line = rates(*line, query.rate)
+    return line
 
 
 def _from_buckets(buckets: Iterable[Buckets], plan: Plan) -> list[Labelled]:

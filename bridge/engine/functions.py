@@ -26,26 +26,45 @@ class Interpolation(Enum):
     ZERO = auto()
     MAX = auto()
     MIN = auto()
+    PREVIOUS = auto()
 
+
+#: Percentiles by name. On doubles OpenTSDB's estimated ones (``ep...``) equal the plain ones.
+PERCENTILES: Mapping[str, float] = MappingProxyType(
+    {
+        name: float(percent)
+        for digits, percent in (
+            ("50", 50),
+            ("75", 75),
+            ("90", 90),
+            ("95", 95),
+            ("99", 99),
+            ("999", 99.9),
+        )
+        for name in (f"p{digits}", f"ep{digits}r3", f"ep{digits}r7")
+    }
+)
 
 #: Aggregators and their interpolation; ``none`` keeps series apart and needs none.
 AGGREGATORS: Mapping[str, Interpolation] = MappingProxyType(
     {
-        "avg": Interpolation.LERP,
-        "count": Interpolation.ZERO,
-        "max": Interpolation.LERP,
+        **dict.fromkeys(
+            ("avg", "dev", "diff", "max", "median", "min", "mult", "sum", *PERCENTILES),
+            Interpolation.LERP,
+        ),
+        **dict.fromkeys(
+            ("count", "first", "last", "none", "squareSum", "zimsum"), Interpolation.ZERO
+        ),
         "mimmax": Interpolation.MIN,
         "mimmin": Interpolation.MAX,
-        "min": Interpolation.LERP,
-        "none": Interpolation.ZERO,
-        "sum": Interpolation.LERP,
-        "zimsum": Interpolation.ZERO,
+        "pfsum": Interpolation.PREVIOUS,
     }
 )
 
-#: Downsampling functions and the bucket function that gives them.
-DOWNSAMPLERS: Mapping[str, BucketFunction] = MappingProxyType(
+#: Downsampling functions, and the bucket function that gives them; None needs raw points.
+DOWNSAMPLERS: Mapping[str, BucketFunction | None] = MappingProxyType(
     {
+        **dict.fromkeys(AGGREGATORS.keys() - {"none"}),
         "avg": BucketFunction.AVG,
         "count": BucketFunction.COUNT,
         "first": BucketFunction.FIRST,
@@ -54,6 +73,7 @@ DOWNSAMPLERS: Mapping[str, BucketFunction] = MappingProxyType(
         "mimmax": BucketFunction.MAX,
         "mimmin": BucketFunction.MIN,
         "min": BucketFunction.MIN,
+        "pfsum": BucketFunction.SUM,
         "sum": BucketFunction.SUM,
         "zimsum": BucketFunction.SUM,
     }

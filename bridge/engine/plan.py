@@ -59,8 +59,6 @@ def make_plan(query: Query) -> Plan:
         BadRequestError: A function, fill or interval that is not served.
     """
     require("aggregator", query.aggregator, AGGREGATORS)
-    if query.rate is not None:
-        raise BadRequestError("rate is not served yet; ask for the values as stored")
     spec = query.downsample
     if spec is None:
         start, end = scan_window(query.window, 0)
@@ -81,4 +79,6 @@ def make_plan(query: Query) -> Plan:
             start, end, None, 0, "raw points: the interval neither divides an hour nor is hours"
         )
     function = DOWNSAMPLERS[spec.function]
+    if function is None:
+        return Plan(start, end, None, 0, f"raw points: buckets cannot give {spec.function}")
     return Plan(start, end, function, step, f"{function} buckets of {step // 1000} s")

@@ -23,7 +23,9 @@ class MemorySource:
 
     name = "memory"
 
-    def __init__(self, series: Sequence[tuple[Mapping[str, str], Sequence[tuple[int, float]]]]):
+    def __init__(
+        self, series: Sequence[tuple[Mapping[str, str], Sequence[tuple[int, float]]]]
+    ) -> None:
         self.fetches: list[str] = []
         self._series = []
         for tags, points in series:
@@ -53,7 +55,7 @@ class MemorySource:
         return tuple(made)
 
     async def lookup(
-        self, metric: str, filters: tuple[TagFilter, ...]
+        self, _metric: str, filters: tuple[TagFilter, ...]
     ) -> tuple[Mapping[str, str], ...]:
         matches = match_all(filters)
         return tuple(s.tags for s in self._series if matches(s.tags))
@@ -75,6 +77,8 @@ class MemorySource:
 
 class NoInventory:
     """An inventory that knows nothing."""
+
+    unread: tuple[str, ...] = ()
 
     def enrich(self, _kind: Kind, tags: Mapping[str, str]) -> Mapping[str, str]:
         return tags
