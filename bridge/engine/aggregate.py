@@ -143,10 +143,12 @@ def _in_order(
         return np.asarray(np.prod(values, axis=0, where=taking_part), dtype=np.float64)
     column = np.arange(values.shape[1])
     last = len(values) - 1 - np.argmax(taking_part[::-1], axis=0)
+    result: NDArray[np.float64] = values[last, column]
     if aggregator == "last":
-        return values[last, column]
+        return result
     if aggregator == "first":
-        return values[np.argmax(taking_part, axis=0), column]
+        result = values[np.argmax(taking_part, axis=0), column]
+        return result
     numbers = taking_part & ~np.isnan(values)
     first_number = np.argmax(numbers, axis=0)
     difference = values[last, column] - values[first_number, column]

@@ -57,8 +57,11 @@ def parse_answer(body: bytes, who: str) -> tuple[AnswerSeries, ...]:
         raise UpstreamError(f"{who} answered something that is not complete JSON") from None
     if not isinstance(heads, list):
         raise UpstreamError(f"{who} answered JSON that is not a list of series")
+    if len(heads) != len(spans):  # not written compactly, or without points
+        spans = [orjson.dumps(head.pop("dps", None)) for head in heads if isinstance(head, dict)]
+        heads = [head | {"dps": 0} if isinstance(head, dict) else head for head in heads]
     if len(heads) != len(spans):
-        raise UpstreamError(f"{who} answered series without points ('dps')")
+        raise UpstreamError(f"{who} answered something that is not a list of series")
     last_keys: list[str] = []
     last_stamps = np.empty(0, dtype=np.int64)
     series = []
@@ -66,11 +69,11 @@ def parse_answer(body: bytes, who: str) -> tuple[AnswerSeries, ...]:
         tags = _tags(head, who)
         try:
             dps = orjson.loads(span)
-            keys = list(dps)
+            keys = list(dps.keys())
             if keys != last_keys:
                 last_keys, last_stamps = keys, _stamps(keys)
             stamps, values = last_stamps, _values(dps)
-        except (ValueError, TypeError, OverflowError):
+        except (ValueError, TypeError, OverflowError, AttributeError):
             raise UpstreamError(f"{who} answered points that are not numbers") from None
         series.append(_tidy(tags, stamps, values))
     return tuple(series)
