@@ -188,6 +188,27 @@ def parse_filter(key: str, text: str, *, group_by: bool = False) -> tuple[TagFil
     return (as_filter(key, value, group_by=group_by),)
 
 
+def parse_choice(key: str, texts: Sequence[str], *, group_by: bool = False) -> TagFilter | None:
+    """Read a multiple choice: any of the values matches; None when nothing is chosen.
+
+    Raises:
+        BadRequestError: A value cannot be read, or one of several names a filter type.
+    """
+    values = []
+    for text in filter(None, texts):
+        check_length(text)
+        values.append(read_value(text, 0, "")[0])
+    if not values:
+        return None
+    if len(values) == 1:
+        return as_filter(key, values[0], group_by=group_by)
+    for value in values:
+        if value.kind is not None:
+            fail(f"{value.kind}(...) must be the only value of '{key}'", value.position)
+    merged = _distinct(text for value in values for text in value.alternatives)
+    return as_filter(key, Value(None, merged, 0), group_by=group_by)
+
+
 def format_filter(flt: TagFilter) -> str:
     """Write a filter so that reading it gives it back; ``regexp`` must have its brackets paired."""
     if flt.kind is FilterKind.REGEXP:
