@@ -1,0 +1,271 @@
+"""The inventory of all accounts, polled in the background and shared by everyone.
+
+Accounts do not wait for each other: each has its own loop, interval and back-off, as each
+has its own rate limit. After every poll of a service a new snapshot takes the old one's
+place in one assignment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bridge.ovh.errors import Call, OvhError, OvhRateLimitedError, broke
+from bridge.ovh.objects import ServiceInventory, Snapshot
+from bridge.ovh.poll import SLOW_S, ServicePoller
+from bridge.ovh.reader import HOPELESS
+from bridge.ovh.together import together
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bridge.ovh.api import OvhApi
+    from bridge.ovh.throttle import Clock, Sleep
+    from bridge.settings import Account
+
+SHARE = 0.75
+"""Part of an account's rate limit that polling may use; the rest is for tokens and retries."""
+FIRST_RETRY_S = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class AccountPoller:
+    """Polls all services of one account.
+
+    Args:
+        account: Settings of the account.
+        api: Its API.
+        poll_interval_s: Wanted seconds between the starts of two polls.
+        publish: Called whenever a service has changed.
+        clock: Epoch seconds.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        api: OvhApi,
+        *,
+        poll_interval_s: float,
+        publish: Callable[[], None],
+        clock: Clock,
+    ) -> None:
+        self.account = account
+        self.interval_s = poll_interval_s
+        self.problem: str | None = None
+        self.services: dict[str, ServicePoller] = {}
+        self.attempted = False
+        self.polled = False
+        self._api = api
+        self._wanted_interval_s = poll_interval_s
+        self._publish = publish
+        self._clock = clock
+        self._listed_at: float | None = None
+        self._failures = 0
+        self._retry_after_s = 0.0
+        self._said_stretched = False
+        self._polling = asyncio.Lock()
+
+    async def poll(self) -> None:
+        """Read the list of services when due, then every service, all at once."""
+        async with self._polling:
+            calls = self._api.calls
+            await self._list_services()
+            await together(*(self._poll(poller) for poller in tuple(self.services.values())))
+            self._stretch(self._api.calls - calls)
+            states = {poller.inventory.state for poller in self.services.values()}
+            well = self.problem is None and (not states or bool(states - {"failed", "warming"}))
+            self._failures = 0 if well else self._failures + 1
+            self.attempted = True
+            self.polled = self.polled or well
+
+    def pause_s(self, *, took_s: float) -> float:
+        """Return how long to wait until the next poll: shorter while nothing works yet."""
+        pause = max(self.interval_s - took_s, 1.0)
+        if self._failures:
+            pause = min(pause, FIRST_RETRY_S * 2.0 ** min(self._failures - 1, 16))
+        return max(pause, self._retry_after_s)
+
+    def fail(self, problem: str) -> None:
+        """Note a failure outside of OVHcloud's answers."""
+        self.problem = problem
+        self.attempted = True
+        self._failures += 1
+
+    async def _list_services(self) -> None:
+        self._retry_after_s = 0.0
+        due = self._listed_at is None or not 0 <= self._clock() - self._listed_at < SLOW_S
+        if not due and self.problem is None:
+            return
+        try:
+            names = await self._names()
+        except OvhError as error:
+            self._listing_failed(error)
+            return
+        self.problem = None
+        self._listed_at = self._clock()
+        self.services = {
+            name: self.services.get(name)
+            or ServicePoller(self._api, self.account.name, name, clock=self._clock)
+            for name in names
+        }
+        self._publish()
+
+    async def _names(self) -> tuple[str, ...]:
+        if self.account.services:
+            return self.account.services
+        path = "/dedicatedCloud"
+        names = await self._api.get(path)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise broke(Call("GET", path), "a list of service names was expected")
+        return tuple(sorted(filter(None, names)))
+
+    def _listing_failed(self, error: OvhError) -> None:
+        if self.problem != error.message:
+            log.warning("account_failed", account=self.account.name, reason=error.message)
+        self.problem = error.message
+        if isinstance(error, OvhRateLimitedError):
+            self._retry_after_s = float(error.retry_after)
+        if isinstance(error, HOPELESS):
+            for poller in self.services.values():
+                poller.fail(error.message)
+            self._publish()
+
+    async def _poll(self, poller: ServicePoller) -> None:
+        if self.problem is not None and poller.inventory.problem == self.problem:
+            # The credential or the way to OVHcloud is broken: one call has shown it.
+            return
+        before = poller.inventory
+        await poller.poll()
+        if poller.inventory is not before:
+            self._publish()
+
+    def _stretch(self, calls: int) -> None:
+        """Poll less often when a poll needs more calls than its share of the limit."""
+        needed_s = 60.0 * calls / (self.account.calls_per_minute * SHARE)
+        self.interval_s = max(self._wanted_interval_s, needed_s)
+        if self.interval_s > self._wanted_interval_s and not self._said_stretched:
+            self._said_stretched = True
+            log.warning(
+                "poll_interval_stretched",
+                account=self.account.name,
+                calls=calls,
+                calls_per_minute=self.account.calls_per_minute,
+                interval_s=round(self.interval_s),
+                wanted_s=round(self._wanted_interval_s),
+            )
+
+
+class Inventory:
+    """Everything OVHcloud shows now.
+
+    Args:
+        accounts: By name, settings and API of each; where two accounts show the same
+            service, the first one's view is taken.
+        poll_interval_s: Wanted seconds between two polls.
+        clock: Epoch seconds.
+        sleep: Coroutine that waits, in seconds.
+    """
+
+    def __init__(
+        self,
+        accounts: Mapping[str, tuple[Account, OvhApi]],
+        *,
+        poll_interval_s: float,
+        clock: Clock = time.time,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._wanted_interval_s = poll_interval_s
+        self._snapshot = Snapshot()
+        self._polled = asyncio.Event()
+        self._pollers = tuple(
+            AccountPoller(
+                account,
+                api,
+                poll_interval_s=poll_interval_s,
+                publish=self._publish,
+                clock=clock,
+            )
+            for account, api in accounts.values()
+        )
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What is known at this moment; immutable, empty before the first poll."""
+        return self._snapshot
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds between two polls, stretched where the rate limit demands it."""
+        return max((poller.interval_s for poller in self._pollers), default=self._wanted_interval_s)
+
+    def problems(self) -> tuple[str, ...]:
+        """Return what is wrong now, as sentences that name the account or service."""
+        found = [
+            f'account "{poller.account.name}": {poller.problem}'
+            for poller in self._pollers
+            if poller.problem is not None
+        ]
+        found += [
+            f"{service.name} is {service.state}: {service.problem}"
+            for service in self._snapshot.services.values()
+            if service.problem is not None
+        ]
+        return tuple(found)
+
+    async def poll(self) -> None:
+        """Make one complete poll of all accounts."""
+        await together(*(self._poll(poller) for poller in self._pollers))
+
+    async def run(self) -> None:
+        """Poll for ever; nothing but cancellation ends it."""
+        await together(*(self._run(poller) for poller in self._pollers))
+        # Only without accounts does this line come up.
+        await asyncio.Event().wait()
+
+    async def ready(self, timeout_s: float) -> bool:
+        """Wait until each account has been tried and at least one has been read.
+
+        Returns:
+            Whether that has come about within ``timeout_s`` seconds.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._polled.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _run(self, poller: AccountPoller) -> None:
+        while True:
+            started = self._clock()
+            await self._poll(poller)
+            await self._sleep(poller.pause_s(took_s=max(0.0, self._clock() - started)))
+
+    async def _poll(self, poller: AccountPoller) -> None:
+        try:
+            await poller.poll()
+        except Exception:  # a background loop must outlive a mistake in one poll
+            log.exception("poll_failed", account=poller.account.name)
+            poller.fail("the last poll ended with an internal error; the log has the details")
+        # One broken account must not keep the others' data back.
+        if all(each.attempted for each in self._pollers) and any(
+            each.polled for each in self._pollers
+        ):
+            self._polled.set()
+
+    def _publish(self) -> None:
+        services: dict[str, ServiceInventory] = {}
+        for poller in self._pollers:
+            for name, service in poller.services.items():
+                services.setdefault(name, service.inventory)
+        self._snapshot = Snapshot(
+            services=MappingProxyType(dict(sorted(services.items()))),
+            version=self._snapshot.version + 1,
+        )

@@ -1,0 +1,72 @@
+"""From APIv6's JSON to the objects of :mod:`bridge.ovh.objects`.
+
+One odd field must not hide a whole object: a value of the wrong type is left out when the
+field may be missing. Names that are null get the stand-in a working client shows
+(reference: ovh 1.3).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+
+from bridge.ovh.objects import Datastore, Host, OvhObject, Vm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ObjectT = TypeVar("ObjectT", bound=OvhObject)
+
+_OVHCLOUD_VM = re.compile(
+    r"private-gateway-|backupServer\d*$|backupProxy\d*$|veeamproxy-|l2lendpoint\d*\.|Z-VRA-172\."
+)
+_STAND_INS: Mapping[str, tuple[str, str]] = {
+    "Host": ("hostId", "host{}"),
+    "Datastore": ("filerId", "pcc-00{}"),
+    "Datacenter": ("datacenterId", "datacenter{}"),
+    "Cluster": ("clusterId", "cluster{}"),
+}
+
+
+class UnreadableError(ValueError):
+    """An object lacks a field nothing can be done without; the text names it."""
+
+
+def read_object(model: type[ObjectT], raw: Mapping[str, Any]) -> ObjectT:
+    """Return ``raw`` as an object of ``model``.
+
+    Raises:
+        UnreadableError: A required field is missing or of the wrong type.
+    """
+    # Every optional field has a default; null and absent are the same to readers.
+    present = {name: value for name, value in raw.items() if value is not None}
+    if model.__name__ in _STAND_INS and not present.get("name"):
+        id_field, text = _STAND_INS[model.__name__]
+        present["name"] = text.format(present.get(id_field, "?"))
+    try:
+        return model.model_validate(present)
+    except ValidationError as error:
+        wrong = {str(detail["loc"][0]) for detail in error.errors()}
+    # Whatever is wrong and required comes up again as missing.
+    kept = {name: value for name, value in present.items() if name not in wrong}
+    try:
+        return model.model_validate(kept)
+    except ValidationError as error:
+        names = ", ".join(sorted({str(detail["loc"][0]) for detail in error.errors()}))
+    raise UnreadableError(f"{model.__name__} without a usable {names}")
+
+
+def is_managed(value: OvhObject) -> bool:
+    """Whether an object is OVHcloud's own or a spare (reference: ovh 1.3)."""
+    if isinstance(value, Vm):
+        return bool(_OVHCLOUD_VM.match(value.name or ""))
+    if isinstance(value, Datastore):
+        return value.is_managed_by_ovh or value.billing_type == "freeSpare"
+    return isinstance(value, Host) and value.billing_type == "freeSpare"
+
+
+def is_deleted(value: OvhObject) -> bool:
+    """Whether an object is the shadow of a removed virtual machine."""
+    return isinstance(value, Vm) and value.power_state == "deleted"
