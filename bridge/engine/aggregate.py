@@ -147,8 +147,7 @@ def _in_order(
     if aggregator == "last":
         return result
     if aggregator == "first":
-        result = values[np.argmax(taking_part, axis=0), column]
-        return result
+        return np.asarray(values[np.argmax(taking_part, axis=0), column])
     numbers = taking_part & ~np.isnan(values)
     first_number = np.argmax(numbers, axis=0)
     difference = values[last, column] - values[first_number, column]

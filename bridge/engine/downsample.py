@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bridge.engine.calendar import first_whole_interval, interval_start, interval_starts, zone
 from bridge.engine.functions import PERCENTILES
 
 if TYPE_CHECKING:
@@ -113,20 +114,44 @@ def downsample_points(points: Points, query: Query, spec: Downsample, plan: Plan
             return stamps[:0], values[:0]
         total = reduce_runs(values[low:high], np.zeros(1, dtype=np.intp), spec.function)
         return np.array([query.window.start_ms], dtype=np.int64), total
+    if spec.calendar:
+        return _into_calendar_buckets(points, query, spec, plan)
     first = -(-plan.scan_start_ms // spec.interval_ms) * spec.interval_ms
     low = np.searchsorted(stamps, first)
     return into_buckets(stamps[low:], values[low:], spec.interval_ms, spec.function)
 
 
-def fill_gaps(line: Line, spec: Downsample, plan: Plan) -> Line:
+def _into_calendar_buckets(points: Points, query: Query, spec: Downsample, plan: Plan) -> Line:
+    stamps, values = points.stamps_ms, points.values
+    whole = first_whole_interval(plan.scan_start_ms, spec, query.timezone)
+    low = np.searchsorted(stamps, whole)
+    stamps, values = stamps[low:], values[low:]
+    if not len(stamps):
+        return stamps, values
+    edges = interval_starts(int(stamps[0]), int(stamps[-1]), spec.count, spec.unit, query.timezone)
+    starts = edges[np.searchsorted(edges, stamps, side="right") - 1]
+    first = np.flatnonzero(np.diff(starts, prepend=starts[0] - 1))
+    return starts[first], reduce_runs(values, first, spec.function)
+
+
+def fill_gaps(line: Line, spec: Downsample, plan: Plan, timezone: str) -> Line:
     """Give every bucket of the scan window a value, by the fill policy."""
     if spec.fill == "none" or spec.interval_ms == 0:
         return line
-    step = spec.interval_ms
-    start = plan.scan_start_ms - plan.scan_start_ms % step
-    grid = np.arange(start, plan.scan_end_ms - plan.scan_end_ms % step, step, dtype=np.int64)
+    grid = _grid(spec, plan, timezone)
     filled = np.full(len(grid), 0.0 if spec.fill == "zero" else np.nan)
     stamps, values = line
-    inside = np.searchsorted(stamps, start + len(grid) * step)
-    filled[(stamps[:inside] - start) // step] = values[:inside]
+    known = np.isin(stamps, grid, assume_unique=True)
+    filled[np.searchsorted(grid, stamps[known])] = values[known]
     return grid, filled
+
+
+def _grid(spec: Downsample, plan: Plan, timezone: str) -> NDArray[np.int64]:
+    """Every bucket of the scan window, the last, partial one left out."""
+    start, end = plan.scan_start_ms, plan.scan_end_ms
+    if not spec.calendar:
+        step = spec.interval_ms
+        return np.arange(start - start % step, end - end % step, step, dtype=np.int64)
+    starts = interval_starts(start, end, spec.count, spec.unit, timezone)
+    last = interval_start(end, spec.count, spec.unit, zone(timezone))
+    return starts[: max(int(np.searchsorted(starts, last)), 1)]

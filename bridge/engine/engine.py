@@ -233,7 +233,7 @@ class Engine:
 def _shape(line: Line, query: Query, plan: Plan) -> Line:
     """Fill the gaps of one series, then turn it into rates, as asked."""
     if query.downsample and len(line[0]):
-        line = fill_gaps(line, query.downsample, plan)
+        line = fill_gaps(line, query.downsample, plan, query.timezone)
     if query.rate and len(line[0]):
         line = rates(*line, query.rate)
     return line

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bridge.engine.calendar import zone
 from bridge.engine.functions import AGGREGATORS, DOWNSAMPLERS, FILLS, require
-from bridge.errors import BadRequestError
 
 if TYPE_CHECKING:
     from bridge.model import BucketFunction, Query, Window
@@ -65,14 +65,12 @@ def make_plan(query: Query) -> Plan:
         return Plan(start, end, None, 0, "raw points: no downsampling was asked for")
     require("downsampling function", spec.function, DOWNSAMPLERS)
     require("fill policy", spec.fill, FILLS)
-    if spec.calendar:
-        raise BadRequestError(
-            "calendar intervals (a 'c' after the unit) are not served yet; "
-            "leave the 'c' out for buckets aligned to the epoch"
-        )
     start, end = scan_window(query.window, spec.interval_ms)
     if spec.interval_ms == 0:
         return Plan(start, end, None, 0, "raw points: one bucket over the asked span")
+    if spec.calendar:
+        zone(query.timezone)
+        return Plan(start, end, None, 0, "raw points: calendar intervals")
     step = spec.interval_ms
     if step % 1000 or (HOUR_MS % step and step % HOUR_MS):
         return Plan(
