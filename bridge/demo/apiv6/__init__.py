@@ -1,0 +1,1 @@
+"""A simulated APIv6: signatures, rights, batch and the ``/dedicatedCloud`` routes."""

@@ -1,0 +1,1 @@
+"""A simulated Erlenmeyer: OVHcloud's OpenTSDB front end, with its quirks."""

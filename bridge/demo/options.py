@@ -1,0 +1,38 @@
+"""What a simulated OVHcloud is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """Size and behaviour of the simulated OVHcloud.
+
+    Attributes:
+        vms: Virtual machines in the main service (stories come first, see ``cast``).
+        hosts: ESXi hosts in the main service.
+        datacenters: Virtual datacenters of the main service.
+        offer_token: Whether OVHcloud hands out vScope tokens (it stopped in 2024,
+            reference: ovh 0); when False both token paths are 404.
+        seed: Another seed is another world.
+        rate_limit_per_minute: Calls a minute and credential before APIv6 answers 429.
+        token_call: Which of the two historic paths answers; the other one is 404.
+        expired_service: Adds a second service that has expired (HTTP 460).
+        history_days: How far back history goes.
+    """
+
+    vms: int = 60
+    hosts: int = 8
+    datacenters: int = 2
+    offer_token: bool = True
+    seed: int = 1
+    rate_limit_per_minute: int | None = None
+    token_call: Literal["metricsToken", "getVscopeMetricsToken"] = "metricsToken"
+    expired_service: bool = False
+    history_days: int = 400
+
+    def __post_init__(self) -> None:
+        if min(self.vms, self.hosts, self.datacenters, self.history_days) < 1:
+            raise ValueError("vms, hosts, datacenters and history_days must be at least 1")
