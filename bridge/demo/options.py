@@ -18,7 +18,7 @@ class DemoOptions:
             reference: ovh 0); when False both token paths are 404.
         seed: Another seed is another world.
         rate_limit_per_minute: Calls a minute and credential before APIv6 answers 429.
-        token_call: Which of the two historic paths answers; the other one is 404.
+        issuing_path: Which of the two historic paths answers; the other one is 404.
         expired_service: Adds a second service that has expired (HTTP 460).
         history_days: How far back history goes.
     """
@@ -29,7 +29,7 @@ class DemoOptions:
     offer_token: bool = True
     seed: int = 1
     rate_limit_per_minute: int | None = None
-    token_call: Literal["metricsToken", "getVscopeMetricsToken"] = "metricsToken"
+    issuing_path: Literal["metricsToken", "getVscopeMetricsToken"] = "metricsToken"
     expired_service: bool = False
     history_days: int = 400
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from bridge.demo.fleet import Fleet, HostSpec, StoreSpec, VmSpec
 
-Floats = "NDArray[np.float64]"
-
 _DAY = 86400
 _MEMORY, _WHITE, _SCALE, _SLOW, _QUICK, _READY = 11, 1, 2, 3, 4, 5
 KB_PER_GB = 1024.0 * 1024.0
@@ -146,6 +144,8 @@ def vm_values(
 def _vm_alive(fleet: Fleet, vms: Sequence[VmSpec], stamps: NDArray[np.int64]) -> NDArray[np.bool_]:
     alive = (stamps >= fleet.born) & np.ones(stamps.shape, dtype=bool)
     for row, vm in enumerate(vms):
+        if vm.part == "ordinary":
+            continue
         line = stamps[row]
         if vm.part == "dying":
             alive[row] &= line < fleet.death

@@ -118,7 +118,7 @@ def routes(world: World, options: DemoOptions) -> tuple[Route, ...]:
         found.append(
             Route(
                 "POST",
-                f"{_S}/user/{{userId}}/{options.token_call}",
+                f"{_S}/user/{{userId}}/{options.issuing_path}",
                 "pccVMware:apiovh:user/metricsToken/create",
                 lambda c: world.metrics_token(c.params[0], c.params[1], c.base),
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bridge.demo import objects
+from bridge.demo import machines, objects
 from bridge.demo.apiv6.refusals import classed, not_found
 from bridge.demo.fleet import EXPIRED_SERVICE, SERVICE
 from bridge.demo.tasks import all_tasks, changed_at, task_object
@@ -57,6 +57,7 @@ class World:
         self._options = options
         self._tokens = tokens
         self._clock = clock
+        self._figures = machines.LiveFigures(fleet)
 
     def services(self) -> list[str]:
         """List service names."""
@@ -118,7 +119,7 @@ class World:
         index = _number(host) - 4001
         if _number(host) not in self.hosts(service, datacenter):
             raise not_found(host)
-        return objects.host_object(self._fleet, self._fleet.hosts[index], self._clock())
+        return machines.host_object(self._fleet, self._fleet.hosts[index], self._clock())
 
     def vms(self, service: str, datacenter: str) -> list[int]:
         """List VM ids."""
@@ -134,7 +135,8 @@ class World:
         found = self._fleet.vms[index]
         if found.datacenter_id != ident:
             raise not_found(vm)
-        return objects.vm_object(self._fleet, found, self._clock())
+        now = self._clock()
+        return machines.vm_object(self._fleet, found, now, self._figures.of(index, now))
 
     def _stores(self, place: int | None) -> Iterable[tuple[int, int]]:
         for index, store in enumerate(self._fleet.stores):
@@ -163,7 +165,7 @@ class World:
     def _filer(self, place: int | None, filer: str) -> dict[str, Any]:
         for index, ident in self._stores(place):
             if ident == _number(filer):
-                return objects.store_object(self._fleet, self._fleet.stores[index], self._clock())
+                return machines.store_object(self._fleet, self._fleet.stores[index], self._clock())
         raise not_found(filer)
 
     def backup(self, service: str, datacenter: str) -> dict[str, Any]:

@@ -150,6 +150,20 @@ def _element(
     }
 
 
+def downsampling_of(request: QueryRequest, index: int) -> Downsampling | None:
+    """Return how the sub-query at ``index`` is bucketed; None for raw points.
+
+    Raises:
+        RefusedError: its downsampling cannot be understood.
+    """
+    query = request.queries[index]
+    if query.aggregator == "none":
+        return None
+    if query.downsample is None:
+        return Downsampling(forced_span_us(request.start_us, request.end_us), "avg", "none")
+    return parse_downsample(query.downsample)
+
+
 def run(shelf: Shelf, request: QueryRequest, index: int) -> list[dict[str, Any]]:
     """Answer the sub-query at ``index``.
 
@@ -158,14 +172,7 @@ def run(shelf: Shelf, request: QueryRequest, index: int) -> list[dict[str, Any]]
         BackendError: Warp 10 would refuse.
     """
     query = request.queries[index]
-    raw = query.aggregator == "none"
-    down = None
-    if not raw:
-        down = (
-            Downsampling(forced_span_us(request.start_us, request.end_us), "avg", "none")
-            if query.downsample is None
-            else parse_downsample(query.downsample)
-        )
+    down = downsampling_of(request, index)
     found, groups = _fetch(shelf, query, request)
     options = query.rate_options
     if query.rate and options is not None and options.counter and down is None:

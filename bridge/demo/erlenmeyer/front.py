@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from bridge.demo.erlenmeyer import listings
-from bridge.demo.erlenmeyer.evaluate import run
+from bridge.demo.erlenmeyer.evaluate import downsampling_of, run
 from bridge.demo.erlenmeyer.request import CrashError, RefusedError, parse_request
 from bridge.demo.erlenmeyer.selectors import BackendError, InjectionError
 
@@ -218,34 +218,12 @@ class Erlenmeyer:
         elements: list[dict[str, Any]] = []
         for index in range(len(request.queries)):
             self.counters.sub_queries += 1
-            # The token stands in the same script as the query, which is checked first.
+            # The script is written before its token is refused.
             if not self._tokens.may_read(token):
-                run(_EMPTY, request, index)
+                downsampling_of(request, index)
                 raise BackendError
             elements += await run_in_threadpool(run, self._shelf, request, index)
         return elements
-
-
-class _Empty:
-    """A shelf without series: what a script does before its token is refused."""
-
-    def names(self, metric: Any, labels: Any) -> list[Any]:
-        """List nothing."""
-        del metric, labels
-        return []
-
-    def last(self, metric: Any, labels: Any) -> list[Any]:
-        """Find nothing."""
-        del metric, labels
-        return []
-
-    def select(self, metric: Any, labels: Any, start_us: int, end_us: int, limit: int) -> list[Any]:
-        """Find nothing."""
-        del metric, labels, start_us, end_us, limit
-        return []
-
-
-_EMPTY = _Empty()
 
 
 def _token(request: Request, body: bytes) -> str:
