@@ -1,0 +1,281 @@
+"""``/query``: what SimpleJSON and simPod JSON panels ask (reference: grafana 1.3, 2.3, 7.2).
+
+Both send Grafana's whole data request and read the same answer. A request of simPod for
+annotations comes here too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from bridge.doors.adhoc import AdHoc, compare_rows, narrow_series, read_adhoc, split_live
+from bridge.doors.annotations import annotation_table, wants_annotations
+from bridge.doors.fields import positive, read_window
+from bridge.doors.frames import Result, SeriesResult, TableResult, count_points, encode
+from bridge.doors.http import JsonResponse, PlacedError, both, kind_of, read_object
+from bridge.doors.payload import Wanted, apply_payload
+from bridge.doors.titles import Named
+from bridge.engine.grammar import LiveTarget, SeriesTarget, parse_target
+from bridge.engine.steps import choose_step
+from bridge.errors import BadRequestError, BridgeError, TooMuchError
+from bridge.model import Downsample, Query
+from bridge.ovh.live import Table, live_columns, live_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    from bridge.doors.doorway import Doorway
+    from bridge.model import Answer, Window
+
+#: Points from which encoding moves to a worker thread.
+THREAD_POINTS = 20_000
+#: What SimpleJSON sends for a target that has not been chosen yet.
+_PLACEHOLDER = "select metric"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One visible target of a request.
+
+    Attributes:
+        field: Where it stands, ``targets[0]``.
+        ref_id: The client's name of it.
+        text: As written.
+        wanted: Text and payload, read.
+    """
+
+    field: str
+    ref_id: str
+    text: str
+    wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What holds for all targets of a request.
+
+    Attributes:
+        window: None when the request has no range, which live tables do not need.
+        interval_ms: The step the client wishes for.
+        max_points: The most points it can draw.
+        adhoc: Filters for every target.
+        timezone: For calendar intervals.
+    """
+
+    window: Window | None
+    interval_ms: int | None
+    max_points: int | None
+    adhoc: tuple[AdHoc, ...]
+    timezone: str
+
+
+def routes(doorway: Doorway) -> list[Route]:
+    """Return ``/query``."""
+
+    async def query(request: Request) -> Response:
+        """Answer the visible targets of a panel, in their order."""
+        body = await read_object(request, max_bytes=doorway.limits.max_body_bytes)
+        return JsonResponse(await answer(doorway, body))
+
+    return both("/query", query, ["POST"])
+
+
+async def answer(doorway: Doorway, body: Mapping[str, Any]) -> bytes:
+    """Answer one data request; one failing target fails the whole answer.
+
+    Raises:
+        BadRequestError: A part of the request cannot be read; ``field`` names it.
+        TooMuchError: More targets or series than the limits allow.
+        PlacedError: A target's query failed.
+    """
+    visible = _visible(doorway, body)
+    if wants_annotations(body, visible):
+        return annotation_table(doorway, body, visible)
+    targets = [_read_target(doorway, field, one) for field, one in visible if _is_chosen(one)]
+    series = any(isinstance(target.wanted.target, SeriesTarget) for target in targets)
+    window = read_window(body) if series or body.get("range") is not None else None
+    ask = Ask(
+        window,
+        positive(body, "intervalMs"),
+        positive(body, "maxDataPoints"),
+        read_adhoc(body),
+        _timezone(body),
+    )
+    results = await _gather(doorway, ask, targets)
+    step = doorway.limits.source_step_ms
+    if count_points(results) > THREAD_POINTS:
+        return await asyncio.to_thread(encode, results, source_step_ms=step)
+    return encode(results, source_step_ms=step)
+
+
+def _visible(doorway: Doorway, body: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the targets to answer, each with its place in the request."""
+    targets = body.get("targets")
+    if not isinstance(targets, list):
+        found = "nothing" if targets is None else kind_of(targets)
+        raise BadRequestError(f"expected a list of targets, found {found}", field="targets")
+    if len(targets) > doorway.limits.max_targets:
+        raise TooMuchError(
+            f"{len(targets):,} targets, more than the limit of "
+            f"{doorway.limits.max_targets:,} (setting max_targets)"
+        )
+    visible = []
+    for index, target in enumerate(targets):
+        field = f"targets[{index}]"
+        if not isinstance(target, dict):
+            raise BadRequestError(f"expected an object, found {kind_of(target)}", field=field)
+        text = target.get("target")
+        if text is not None and not isinstance(text, str):
+            raise BadRequestError(
+                f"expected a text, found {kind_of(text)}", field=f"{field}.target"
+            )
+        if not target.get("hide"):
+            visible.append((field, target))
+    return visible
+
+
+def _is_chosen(target: Mapping[str, Any]) -> bool:
+    """Whether a target says anything yet; a new panel asks for nothing."""
+    return (target.get("target") or "").strip() not in {"", _PLACEHOLDER}
+
+
+def _read_target(doorway: Doorway, field: str, given: Mapping[str, Any]) -> Target:
+    text = given["target"]
+    metrics = doorway.engine
+    try:
+        target = parse_target(text)
+        if isinstance(target, SeriesTarget):
+            metrics.require_metric(target.metric)
+    except BadRequestError as error:
+        raise _in_target(error, field, text) from None
+    try:
+        wanted = apply_payload(target, given.get("payload"), metrics.require_metric)
+    except BadRequestError as error:
+        raise error.within(field) from None
+    if given.get("type") == "table":
+        wanted = replace(wanted, table=True)
+    return Target(field, str(given.get("refId") or "A"), text, wanted)
+
+
+def _in_target(error: BadRequestError, field: str, text: str) -> BadRequestError:
+    """Place an error in a target's text; an unknown metric is pointed at where it is written."""
+    position = error.position
+    if position is None and error.field == "metric":
+        position = next((text.find(word) for word in _words(text) if word in error.message), None)
+    return BadRequestError(error.message, field=f"{field}.target", position=position)
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.replace("{", ":").replace(" ", ":").split(":") if word]
+
+
+async def _gather(doorway: Doorway, ask: Ask, targets: Sequence[Target]) -> list[Result]:
+    """Run all targets at the same time; the first that fails cancels the others.
+
+    Raises:
+        BridgeError: The failure of the foremost target that failed.
+    """
+    tasks: list[asyncio.Task[Result]] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks += [group.create_task(_run(doorway, ask, target)) for target in targets]
+    except BaseExceptionGroup:
+        for task in tasks:
+            failure = None if task.cancelled() else task.exception()
+            if failure is not None:
+                raise failure from None
+        raise
+    return [task.result() for task in tasks]
+
+
+async def _run(doorway: Doorway, ask: Ask, target: Target) -> Result:
+    wanted = target.wanted.target
+    if isinstance(wanted, LiveTarget):
+        return _live(doorway, ask, target, wanted)
+    if ask.window is None:
+        raise BadRequestError("a range is needed", field="range")
+    metric = doorway.engine.require_metric(wanted.metric)
+    downsample = wanted.downsample or Downsample(
+        choose_step(
+            ask.window,
+            interval_ms=ask.interval_ms,
+            max_points=ask.max_points,
+            source_step_ms=doorway.limits.source_step_ms,
+        ),
+        target.wanted.function,
+        target.wanted.fill,
+    )
+    table = target.wanted.table
+    filters = narrow_series(wanted.filters, ask.adhoc, metric)
+    if filters is None:
+        return SeriesResult((), target.ref_id, table, downsample)
+    query = Query(
+        wanted.metric,
+        ask.window,
+        aggregator=wanted.aggregator or "none",
+        downsample=downsample,
+        rate=wanted.rate,
+        filters=filters,
+        explicit_tags=wanted.explicit_tags,
+        timezone=ask.timezone,
+    )
+    answered = await _ask_engine(doorway, target, query)
+    named = tuple(
+        Named(series, wanted, metric, downsample.function, target.ref_id)
+        for series in answered.series
+    )
+    return SeriesResult(named, target.ref_id, table, downsample, answered.notices)
+
+
+async def _ask_engine(doorway: Doorway, target: Target, query: Query) -> Answer:
+    try:
+        answered = await doorway.engine.query(query)
+        limit = doorway.limits.max_series
+        if len(answered.series) > limit:
+            raise TooMuchError(
+                f"{len(answered.series):,} series, more than the limit of {limit:,} "
+                "(setting max_series): filter, or group by fewer labels"
+            )
+    except BadRequestError as error:
+        raise _in_target(error, target.field, target.text) from error
+    except BridgeError as error:
+        raise PlacedError(error, f"{target.field}.target") from error
+    return answered
+
+
+def _live(doorway: Doorway, ask: Ask, target: Target, wanted: LiveTarget) -> TableResult:
+    split = split_live(wanted.kind, ask.adhoc)
+    if split is None:
+        table = Table(live_columns(wanted.kind), ())
+    else:
+        filters, compared = split
+        try:
+            table = live_table(
+                doorway.snapshot(),
+                wanted.kind,
+                [*wanted.filters, *filters],
+                now=doorway.clock(),
+                show_hidden=wanted.show_hidden,
+            )
+        except BadRequestError as error:
+            raise _in_target(error, target.field, target.text) from None
+        table = compare_rows(wanted.kind, table, compared)
+    return TableResult(table, target.ref_id, f"live:{wanted.kind}")
+
+
+def _timezone(body: Mapping[str, Any]) -> str:
+    """Return the dashboard's time zone; "browser" is not known here, so it is UTC."""
+    name = body.get("timezone")
+    if isinstance(name, str) and "/" in name:
+        try:
+            return ZoneInfo(name).key
+        except (ValueError, OSError, KeyError):
+            return "UTC"
+    return "UTC"
