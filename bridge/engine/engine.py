@@ -247,13 +247,16 @@ def _from_buckets(buckets: Iterable[Buckets], plan: Plan) -> list[Labelled]:
 
 def _group(query: Query, selected: Sequence[Labelled]) -> list[list[Labelled]]:
     if query.aggregator == "none":
-        ordered = sorted(selected, key=lambda member: sorted(member[0].items()))
-        return [[member] for member in ordered]
+        return [[member] for member in sorted(selected, key=_stable_labels)]
     keys = sorted({flt.key for flt in query.filters if flt.group_by})
     groups: dict[tuple[str, ...], list[Labelled]] = defaultdict(list)
     for member in selected:
         groups[tuple(member[0][key] for key in keys)].append(member)
     return [groups[values] for values in sorted(groups)]
+
+
+def _stable_labels(member: Labelled) -> list[tuple[str, str]]:
+    return sorted(pair for pair in member[0].items() if pair[0] not in CHANGING_LABELS)
 
 
 def _common_tags(
