@@ -258,7 +258,7 @@ class OvhApi:
             raise error
         if not reply.is_json:
             what = tidy(reply.content_type or "something unknown", self._redact)
-            raise broke(call, f"JSON was expected, {what} came",
+            raise broke(call, f"the answer is no JSON ({what})",
                         status=reply.status, query_id=reply.query_id)  # fmt: skip
         return reply.payload
 

@@ -81,14 +81,17 @@ class BatchReader:
                 # Only now: had single reads failed too, the batch would not be to blame.
                 # Nor is it remembered when OVHcloud broke; one bad object may do that.
                 if error.http_status is None or error.http_status in {501, *range(500)}:
-                    self._one_by_one[kind] = True
-                    log.info("batch_not_supported", path=kind, reason=error.message)
+                    self._remember(kind, error.message)
                 return answers
             if items is not None:
                 return {key: self._result(path, key, items[key]) for key in ids}
-            log.info("batch_not_supported", path=kind, reason="not a list of keys and values")
-            self._one_by_one[kind] = True
+            self._remember(kind, "the answer is not a list of the asked keys with their values")
         return await self._singles(path, ids)
+
+    def _remember(self, kind: str, reason: str) -> None:
+        if kind not in self._one_by_one:
+            log.info("batch_not_supported", path=kind, reason=reason)
+        self._one_by_one[kind] = True
 
     async def _singles(self, path: str, ids: Sequence[int]) -> dict[int, Result]:
         """Read one by one: the first few in turn, the rest at once when those are well."""

@@ -23,11 +23,13 @@ leaf.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from bridge.errors import BridgeError, UnavailableError, UpstreamError, UpstreamTimeoutError
 
 _MAX_IDS_SHOWN = 3
+_REFERENCE = re.compile(r" \[OVHcloud query [^\]]*\]")
 
 
 class OvhError(BridgeError):
@@ -159,3 +161,8 @@ def broke(call: Call, what: str, *, status: int | None = None, query_id: str | N
 def reference(query_id: str | None) -> str:
     """Return the end of a message that carries OVHcloud's query id, empty without one."""
     return f" [OVHcloud query {query_id}]" if query_id else ""
+
+
+def gist(message: str | None) -> str | None:
+    """Return a message without query ids, to tell a new problem from the same one again."""
+    return _REFERENCE.sub("", message) if message else message

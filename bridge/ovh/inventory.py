@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bridge.ovh.errors import Call, OvhError, OvhRateLimitedError, broke
+from bridge.ovh.errors import Call, OvhError, OvhRateLimitedError, broke, gist
 from bridge.ovh.objects import ServiceInventory, Snapshot
 from bridge.ovh.poll import SLOW_S, ServicePoller
 from bridge.ovh.reader import HOPELESS
@@ -125,7 +125,7 @@ class AccountPoller:
         return tuple(sorted(filter(None, names)))
 
     def _listing_failed(self, error: OvhError) -> None:
-        if self.problem != error.message:
+        if gist(self.problem) != gist(error.message):
             log.warning("account_failed", account=self.account.name, reason=error.message)
         self.problem = error.message
         if isinstance(error, OvhRateLimitedError):

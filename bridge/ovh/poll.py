@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import structlog
 
-from bridge.ovh.errors import OvhError, OvhExpiredError, OvhNotFoundError, OvhTimeoutError
+from bridge.ovh.errors import OvhError, OvhExpiredError, OvhNotFoundError, OvhTimeoutError, gist
 from bridge.ovh.objects import (
     Cluster,
     Datacenter,
@@ -104,7 +104,7 @@ class ServicePoller:
                 state = "partial" if problem else "ok"
                 polled = replace(polled, state=state, problem=problem, polled_at=self._clock())
         self.inventory = polled
-        if (polled.state, polled.problem) != (before.state, before.problem):
+        if (polled.state, gist(polled.problem)) != (before.state, gist(before.problem)):
             say = log.info if polled.state == "ok" else log.warning
             say("service_state", service=polled.name, state=polled.state, problem=polled.problem)
 
@@ -218,19 +218,18 @@ class ServicePoller:
         self._ids[path] = running
         old = self.inventory.tasks
         listed = sorted({*recent, *running}, reverse=True)
-        known = {
+        tasks = {
             key: old[key]
             for key in listed
             if key in old and (key in recent or old[key].value.state not in FINISHED)
         }
-        unfinished = [key for key, seen in known.items() if seen.value.state not in FINISHED]
+        unfinished = [key for key, seen in tasks.items() if seen.value.state not in FINISHED]
         unknown = [key for key in listed if key not in old]
         wanted = [*unfinished, *unknown][:TASKS_A_POLL]
-        if not wanted:
-            return MappingProxyType(known)
-        fresh = await self._reader.many(current, f"{self._path}/task", wanted, Task, known)
-        kept = {key: seen for key, seen in known.items() if key not in wanted}
-        return MappingProxyType(dict(sorted({**kept, **fresh}.items())))
+        if wanted:
+            fresh = await self._reader.many(current, f"{self._path}/task", wanted, Task, tasks)
+            tasks = {key: seen for key, seen in tasks.items() if key not in wanted} | dict(fresh)
+        return MappingProxyType(dict(sorted(tasks.items())))
 
 
 def _summary(problems: list[str]) -> str | None:

@@ -7,12 +7,13 @@ the size of an answer, errors that tell what happened and never quote a credenti
 
 The package's own OAuth2 session is not used: ``requests_oauthlib`` writes secrets and
 tokens into its debug log, asks for the token without a time-out, and would hold one token
-a thread. The token request here is the same one (HTTP Basic, ``client_credentials``).
+a thread. The token request here is the one of OVHcloud's guide (a form).
 """
 
 from __future__ import annotations
 
 import email.utils
+import re
 import threading
 import time
 from dataclasses import dataclass, field
@@ -21,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import ovh
 import requests
-import requests.auth
 import requests.exceptions as failure
 import urllib3.exceptions
 
@@ -38,6 +38,7 @@ TIMEOUT_S = (5.0, 20.0)
 ANSWER_TIME_S = 60.0
 """Longest time for a complete body, however steadily it drips."""
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
+_NO_QUERY_ID = re.compile(r"[^\w.:/-]")
 # OSError covers requests' own; ValueError is a credential no HTTP header can carry.
 _FAILURES = (OSError, ValueError, urllib3.exceptions.HTTPError)
 
@@ -139,7 +140,6 @@ class Wire:
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._sessions_lock = threading.Lock()
-        self._closed = False
 
     def call(
         self,
@@ -186,11 +186,12 @@ class Wire:
         try:
             response = session.post(
                 self._login.token_url,
-                data={"grant_type": "client_credentials", "scope": "all"},
-                auth=requests.auth.HTTPBasicAuth(
-                    (self._login.client_id or "").encode(),
-                    (self._login.client_secret or "").encode(),
-                ),
+                data={
+                    "grant_type": "client_credentials",
+                    "client_id": self._login.client_id,
+                    "client_secret": self._login.client_secret,
+                    "scope": "all",
+                },
                 timeout=TIMEOUT_S,
             )
             return _read(call, response, started)
@@ -200,7 +201,6 @@ class Wire:
     def close(self) -> None:
         """Close the connections of all threads."""
         with self._sessions_lock:
-            self._closed = True
             sessions, self._sessions = self._sessions, []
         for session in sessions:
             session.close()
@@ -227,7 +227,7 @@ class Wire:
 
 
 def _read(call: Call, response: requests.Response, started: float) -> Reply:
-    query_id = response.headers.get("X-OVH-QUERYID", "")[:80] or None
+    query_id = _NO_QUERY_ID.sub("", response.headers.get("X-OVH-QUERYID", ""))[:80] or None
     with response:
         content = bytearray()
         for chunk in response.iter_content(65536):

@@ -1,0 +1,80 @@
+"""The rate limit: kept in every minute, urgent calls first."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bridge.ovh.throttle import Throttle
+from tests.ovh.calling import opened
+from tests.ovh.upstream import FakeTime, Upstream
+
+
+@pytest.mark.parametrize("limit", [1, 5, 12, 60, 600])
+async def test_no_minute_holds_more_calls_than_the_limit(limit: int) -> None:
+    clock = FakeTime()
+    throttle = Throttle(limit, clock=clock, sleep=clock.sleep)
+    taken: list[float] = []
+
+    async def caller(*, urgent: bool) -> None:
+        for _ in range(limit):
+            await throttle.take(urgent=urgent)
+            taken.append(clock.now)
+
+    await asyncio.gather(caller(urgent=False), caller(urgent=True))
+    assert len(taken) == 2 * limit
+    for start in taken:
+        assert sum(start <= stamp < start + 60 for stamp in taken) <= limit
+    # Nor is it much slower than it may be.
+    assert taken[-1] - taken[0] <= 60 * 2.5
+
+
+async def test_calls_wait_for_the_rate(upstream: Upstream) -> None:
+    upstream.tree["/x"] = 1
+    clock = FakeTime()
+    account = upstream.account(calls_per_minute=12)
+    async with opened(account, clock=clock, sleep=clock.sleep) as api:
+        for _ in range(13):
+            await api.get("/x")
+    assert api.calls == 14
+    assert sum(clock.slept) >= 55
+
+
+async def test_urgent_call_passes_a_waiting_poll() -> None:
+    clock = FakeTime()
+    blocked = asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        blocked.set()
+        await asyncio.sleep(3600)
+
+    throttle = Throttle(60, clock=clock, sleep=sleep)
+
+    async def poll() -> None:
+        while True:
+            await throttle.take()
+
+    polling = asyncio.create_task(poll())
+    await blocked.wait()
+    await throttle.take(urgent=True)
+    polling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await polling
+
+
+async def test_cancelled_wait_takes_no_token() -> None:
+    clock = FakeTime()
+
+    async def never(_: float) -> None:
+        await asyncio.sleep(3600)
+
+    throttle = Throttle(6, clock=clock, sleep=never)
+    await throttle.take()
+    waiting = asyncio.create_task(throttle.take())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    clock.now += 10.0
+    await asyncio.wait_for(throttle.take(), 5)
