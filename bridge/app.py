@@ -5,10 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
 from bridge.catalog import catalogue
+from bridge.doors import annotations as annotations_door
+from bridge.doors import operations, query, simplejson, simpod
+from bridge.doors.auth import AuthMiddleware
+from bridge.doors.doorway import Doorway, Limits
+from bridge.doors.guard import GuardMiddleware
+from bridge.doors.http import EXCEPTION_HANDLERS
 from bridge.engine.engine import Engine
 from bridge.ovh.api import OvhApi
 from bridge.ovh.inventory import Inventory
@@ -26,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """The parts of a running bridge.
+    """The parts of a bridge.
 
     Attributes:
         apis: OVHcloud's API, by account name.
@@ -36,16 +45,30 @@ class Bridge:
     settings: Settings
     engine: Engine
     inventory: Inventory
+    upstream: Upstream
     apis: Mapping[str, OvhApi]
-    keepers: Mapping[str, TokenKeeper] = field(default_factory=dict)
+    keepers: Mapping[str, TokenKeeper]
+
+    def readiness(self) -> tuple[bool, tuple[str, ...]]:
+        """Tell whether questions can be answered, and what is wrong, in words."""
+        services = self.inventory.snapshot.services.values()
+        reasons = [*self.inventory.problems()]
+        if not services and not reasons:
+            reasons.append("the inventory is being read for the first time")
+        reasons += [
+            f"{name}: OVHcloud does not offer vScope history; live tables are not affected"
+            for name, keeper in self.keepers.items()
+            if keeper.state == "not offered"
+        ]
+        return any(service.state in ("ok", "partial") for service in services), tuple(reasons)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await asyncio.gather(self.upstream.close(), *(api.close() for api in self.apis.values()))
 
 
-@contextlib.asynccontextmanager
-async def open_bridge(settings: Settings) -> AsyncIterator[Bridge]:
-    """Open the connections of a bridge, without starting to poll.
-
-    Call ``bridge.inventory.poll()`` or run ``bridge.inventory.run()`` to learn what there is.
-    """
+def build_bridge(settings: Settings) -> Bridge:
+    """Connect the parts, without any I/O."""
     accounts = {account.name: account for account in settings.accounts}
     apis = {
         name: OvhApi(account, proxy=settings.proxy, ca_file=settings.ca_file)
@@ -70,15 +93,14 @@ async def open_bridge(settings: Settings) -> AsyncIterator[Bridge]:
 
     def open_source(service: str) -> Erlenmeyer:
         account = inventory.snapshot.services[service].account
-        keeper = TokenKeeper(
+        keepers[service] = TokenKeeper(
             apis[account],
             service,
             user=accounts[account].metrics_user,
             allowed_hosts=settings.metrics_hosts,
         )
-        keepers[service] = keeper
         return Erlenmeyer(
-            f"OVHcloud's history of {service}", upstream, keeper, clock=time.monotonic
+            f"OVHcloud's history of {service}", upstream, keepers[service], clock=time.monotonic
         )
 
     engine = Engine(
@@ -89,7 +111,51 @@ async def open_bridge(settings: Settings) -> AsyncIterator[Bridge]:
         max_points=settings.max_points,
         max_series=settings.max_series,
     )
+    return Bridge(settings, engine, inventory, upstream, apis, keepers)
+
+
+@contextlib.asynccontextmanager
+async def open_bridge(settings: Settings) -> AsyncIterator[Bridge]:
+    """Build a bridge and close it in the end.
+
+    Nothing is read yet: call ``inventory.poll()``, or run ``inventory.run()``.
+    """
+    bridge = build_bridge(settings)
     try:
-        yield Bridge(settings, engine, inventory, apis, keepers)
+        yield bridge
     finally:
-        await asyncio.gather(upstream.close(), *(api.close() for api in apis.values()))
+        await bridge.close()
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Build the web application; its lifespan polls the inventory in the background."""
+    bridge = build_bridge(settings)
+    doorway = Doorway(
+        bridge.engine, lambda: bridge.inventory.snapshot, Limits.from_settings(settings)
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        polling = asyncio.create_task(bridge.inventory.run())
+        try:
+            yield
+        finally:
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
+            await bridge.close()
+
+    return Starlette(
+        routes=[
+            *operations.routes(bridge.readiness),
+            *query.routes(doorway),
+            *simplejson.routes(doorway),
+            *simpod.routes(doorway),
+            *annotations_door.routes(doorway),
+        ],
+        middleware=[
+            Middleware(GuardMiddleware, deadline_s=settings.deadline_s),
+            Middleware(AuthMiddleware, credentials=settings.credentials),
+        ],
+        exception_handlers=EXCEPTION_HANDLERS,
+        lifespan=lifespan,
+    )
