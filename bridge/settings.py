@@ -32,6 +32,7 @@ __all__ = [
     "given_settings",
     "is_loopback",
     "load_settings",
+    "read_sources",
 ]
 
 _LONGEST_VALUE = 60
@@ -223,6 +224,15 @@ def given_settings(**values: Any) -> Settings:
         return _GivenSettings(**values)
     except ValidationError as error:
         raise SettingsError(_lines(error.errors())) from None
+
+
+def read_sources(config: Path | None = None) -> dict[str, Any]:
+    """Return what the sources say, neither checked nor completed with defaults.
+
+    Secrets in it are plain text, and what could not be read is a ``Problem``.
+    """
+    source = ConfiguredSource(Settings)
+    return source.read(config)
 
 
 def load_settings(

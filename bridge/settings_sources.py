@@ -83,10 +83,18 @@ class ConfiguredSource(PydanticBaseSettingsSource):
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """Read every source, merge them, and put secrets from files in place."""
+        """Read every source but the constructor, whose arguments are known already."""
+        return self.read(self.current_state.get("config"))
+
+    def read(self, config: Path | None) -> dict[str, Any]:
+        """Read every source, merge them, and put secrets from files in place.
+
+        Args:
+            config: The TOML file, None to look for it.
+        """
         environ = {name: text for name, text in os.environ.items() if text}
-        config = self.current_state.get("config") or environ.get(f"{PREFIX}CONFIG")
-        values, folder = _read_file(Path(config) if config else None)
+        named = config or environ.get(f"{PREFIX}CONFIG")
+        values, folder = _read_file(Path(named) if named else None)
         values |= self._read_environment(environ, values)
         for name in LISTS:
             if name in values:

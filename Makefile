@@ -1,0 +1,68 @@
+# Needs python3 >= 3.11, git and make; everything else goes into .venv, from hashed lock files.
+
+PORT ?= 8080
+VENV ?= .venv
+# The first Python that is new enough, whatever it is called.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+# More for a command: make demo ARGS="--vms 500", make test ARGS="-k settings"
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header pyproject.toml
+
+.PHONY: help demo test lint bench soak lock clean
+
+help:
+	@echo "make demo   the bridge with a simulated OVHcloud, on port $(PORT) (PORT=...)"
+	@echo "make test   all tests"
+	@echo "make lint   ruff and mypy"
+	@echo "make bench  benchmarks"
+	@echo "make soak   a long run under load, watching memory"
+	@echo "make lock   new lock files (needs uv)"
+	@echo "make clean  remove $(VENV)"
+
+demo: $(VENV)/.runtime
+	@exec $(BIN)/python -m bridge demo --port $(PORT) $(ARGS)
+
+test: $(VENV)/.development
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.development
+	$(BIN)/python -m benchmarks.run $(ARGS)
+
+soak: $(VENV)/.development
+	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+lock:
+	$(LOCK) --output-file requirements.lock
+	$(LOCK) --group dev --output-file requirements-dev.lock
+
+clean:
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { \
+		echo "Python 3.11 or newer is needed; found: $$(python3 --version 2>&1 || echo none)." \
+		"Install one, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Setting up $(VENV) (once) ..."
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) -m venv failed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+# What running needs; the project itself is run from this folder.
+$(VENV)/.runtime: requirements.lock | $(BIN)/python
+	@$(PIP) --require-hashes --requirement requirements.lock
+	@touch $@
+
+# What developing needs, the runtime's packages included, and the project as installed.
+$(VENV)/.development: requirements-dev.lock pyproject.toml | $(BIN)/python
+	@$(PIP) --require-hashes --requirement requirements-dev.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
