@@ -17,6 +17,9 @@ Sleep = Callable[[float], Awaitable[None]]
 class Throttle:
     """At most ``calls_per_minute`` calls in any 60 seconds, a few of them at once.
 
+    At the start, when the minute before was silent, two thirds of the limit are there at
+    once, so that the first poll is not held up; refilling then begins correspondingly late.
+
     The last tokens of the bucket are kept for urgent callers (someone waits for a panel),
     so that a background poll in progress does not stand in their way.
 
@@ -33,8 +36,8 @@ class Throttle:
         self._per_second = (limit - self._burst + 1.0) / 60.0
         self._clock = clock
         self._sleep = sleep
-        self._tokens = self._burst
-        self._updated = clock()
+        self._tokens = max(self._burst, float(limit * 2 // 3))
+        self._updated = clock() + (self._tokens - self._burst) / self._per_second
         self._paused_until = 0.0
         # One queue each, so that an urgent caller does not stand behind a sleeping one.
         self._queue = asyncio.Lock()
@@ -50,17 +53,21 @@ class Throttle:
             self._tokens -= 1.0
 
     def pause(self, seconds: float) -> None:
-        """Let nobody pass for a while: OVHcloud said too many calls."""
+        """Let nobody pass for a while, a minute at most: OVHcloud said too many calls."""
         self._paused_until = max(self._paused_until, self._clock() + seconds)
 
     def _wait_s(self, floor: float) -> float:
         now = self._clock()
-        elapsed = max(0.0, now - self._updated)
-        self._updated = now
-        self._tokens = min(self._burst, self._tokens + elapsed * self._per_second)
+        # A clock set back must not stop the refill for longer than a start does.
+        self._updated = min(self._updated, now + 60.0)
+        if now > self._updated:
+            gained = (now - self._updated) * self._per_second
+            self._tokens = max(self._tokens, min(self._burst, self._tokens + gained))
+            self._updated = now
         missing = floor - self._tokens
         # Rounding must not leave a wait so short that the clock does not move.
-        refill = max(missing / self._per_second, 1e-3) if missing > 1e-9 else 0.0
-        # A clock set back must not turn a pause of seconds into one of hours.
-        self._paused_until = min(self._paused_until, now + 300.0)
+        until = max(0.0, self._updated - now) + missing / self._per_second
+        refill = max(until, 1e-3) if missing > 1e-9 else 0.0
+        # Nor turn a pause of seconds into one of hours.
+        self._paused_until = min(self._paused_until, now + 60.0)
         return max(refill, self._paused_until - now)

@@ -30,6 +30,32 @@ async def test_no_minute_holds_more_calls_than_the_limit(limit: int) -> None:
     assert taken[-1] - taken[0] <= 60 * 2.5
 
 
+async def test_first_poll_after_a_start_is_not_held_up() -> None:
+    clock = FakeTime()
+    throttle = Throttle(60, clock=clock, sleep=clock.sleep)
+    for _ in range(38):
+        await throttle.take()
+    assert clock.slept == []
+    for _ in range(2):
+        await throttle.take(urgent=True)
+    assert clock.slept == []
+    await throttle.take(urgent=True)
+    assert clock.slept != []
+
+
+async def test_clock_set_back_stops_nobody_for_long() -> None:
+    clock = FakeTime()
+    throttle = Throttle(60, clock=clock, sleep=clock.sleep)
+    throttle.pause(30)
+    for _ in range(60):
+        await throttle.take()
+    clock.now -= 86_400
+    started = clock.now
+    for _ in range(60):
+        await throttle.take()
+    assert clock.now - started < 200
+
+
 async def test_calls_wait_for_the_rate(upstream: Upstream) -> None:
     upstream.tree["/x"] = 1
     clock = FakeTime()
@@ -70,11 +96,13 @@ async def test_cancelled_wait_takes_no_token() -> None:
         await asyncio.sleep(3600)
 
     throttle = Throttle(6, clock=clock, sleep=never)
-    await throttle.take()
+    for _ in range(4):
+        await throttle.take()
     waiting = asyncio.create_task(throttle.take())
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    clock.now += 10.0
+    # The next one comes after the start's advance of three, at six a minute.
+    clock.now += 40.0
     await asyncio.wait_for(throttle.take(), 5)
