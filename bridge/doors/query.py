@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from bridge.doors.adhoc import AdHoc, compare_rows, narrow_series, read_adhoc, split_live
-from bridge.doors.annotations import annotation_table, wants_annotations
+from bridge.doors.tasks import annotation_table, wants_annotations
 from bridge.doors.fields import positive, read_window
 from bridge.doors.frames import Result, SeriesResult, TableResult, count_points, encode
 from bridge.doors.http import JsonResponse, PlacedError, both, kind_of, read_object
@@ -47,13 +47,11 @@ class Target:
     Attributes:
         field: Where it stands, ``targets[0]``.
         ref_id: The client's name of it.
-        text: As written.
         wanted: Text and payload, read.
     """
 
     field: str
     ref_id: str
-    text: str
     wanted: Wanted
 
 
@@ -147,33 +145,29 @@ def _is_chosen(target: Mapping[str, Any]) -> bool:
 
 
 def _read_target(doorway: Doorway, field: str, given: Mapping[str, Any]) -> Target:
-    text = given["target"]
-    metrics = doorway.engine
+    text, known = given["target"], doorway.engine
     try:
         target = parse_target(text)
-        if isinstance(target, SeriesTarget):
-            metrics.require_metric(target.metric)
     except BadRequestError as error:
-        raise _in_target(error, field, text) from None
+        raise _in_target(error, field, error.position) from None
+    if isinstance(target, SeriesTarget):
+        try:
+            known.require_metric(target.metric)
+        except BadRequestError as error:
+            written = text.find(target.metric)
+            raise _in_target(error, field, written if written >= 0 else None) from None
     try:
-        wanted = apply_payload(target, given.get("payload"), metrics.require_metric)
+        wanted = apply_payload(target, given.get("payload"), known.require_metric)
     except BadRequestError as error:
         raise error.within(field) from None
     if given.get("type") == "table":
         wanted = replace(wanted, table=True)
-    return Target(field, str(given.get("refId") or "A"), text, wanted)
+    return Target(field, str(given.get("refId") or "A"), wanted)
 
 
-def _in_target(error: BadRequestError, field: str, text: str) -> BadRequestError:
-    """Place an error in a target's text; an unknown metric is pointed at where it is written."""
-    position = error.position
-    if position is None and error.field == "metric":
-        position = next((text.find(word) for word in _words(text) if word in error.message), None)
+def _in_target(error: BadRequestError, field: str, position: int | None) -> BadRequestError:
+    """Place an error in a target's text."""
     return BadRequestError(error.message, field=f"{field}.target", position=position)
-
-
-def _words(text: str) -> list[str]:
-    return [word for word in text.replace("{", ":").replace(" ", ":").split(":") if word]
 
 
 async def _gather(doorway: Doorway, ask: Ask, targets: Sequence[Target]) -> list[Result]:
@@ -244,7 +238,7 @@ async def _ask_engine(doorway: Doorway, target: Target, query: Query) -> Answer:
                 "(setting max_series): filter, or group by fewer labels"
             )
     except BadRequestError as error:
-        raise _in_target(error, target.field, target.text) from error
+        raise _in_target(error, target.field, None) from error
     except BridgeError as error:
         raise PlacedError(error, f"{target.field}.target") from error
     return answered
@@ -265,7 +259,7 @@ def _live(doorway: Doorway, ask: Ask, target: Target, wanted: LiveTarget) -> Tab
                 show_hidden=wanted.show_hidden,
             )
         except BadRequestError as error:
-            raise _in_target(error, target.field, target.text) from None
+            raise _in_target(error, target.field, None) from None
         table = compare_rows(wanted.kind, table, compared)
     return TableResult(table, target.ref_id, f"live:{wanted.kind}")
 

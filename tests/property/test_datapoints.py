@@ -1,0 +1,89 @@
+"""Encoded points are the JSON that Python's own encoder would write of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import pairwise
+
+import numpy as np
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from bridge.doors.datapoints import DatapointsEncoder, encode_rows, with_gaps
+
+STAMPS = st.lists(st.integers(-(2**53), 2**53), max_size=30, unique=True).map(
+    lambda stamps: np.array(sorted(stamps), dtype=np.int64)
+)
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    stamps = draw(STAMPS)
+    return stamps, draw(arrays.arrays(np.float64, len(stamps)))
+
+
+def as_json(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+@given(st.lists(lines(), max_size=4))
+def test_points_are_pairs_of_value_and_integer_stamp(
+    series: list[tuple[np.ndarray, np.ndarray]],
+) -> None:
+    encoder = DatapointsEncoder()
+    for stamps, values in [*series, *series]:
+        read = json.loads(encoder.encode(stamps, values))
+        expected = [
+            [as_json(value), stamp]
+            for value, stamp in zip(values.tolist(), stamps.tolist(), strict=True)
+        ]
+        assert read == expected
+        assert all(type(stamp) is int for _, stamp in read)
+
+
+@given(lines())
+def test_a_view_of_every_second_point_is_encoded_as_what_it_shows(
+    line: tuple[np.ndarray, np.ndarray],
+) -> None:
+    stamps, values = line[0][::2], line[1][::2]
+    copied = DatapointsEncoder().encode(stamps.copy(), values.copy())
+    assert DatapointsEncoder().encode(stamps, values) == copied
+
+
+@given(st.lists(lines(), max_size=4), st.text(max_size=5))
+def test_a_long_table_is_sorted_by_time_and_keeps_the_order_of_series(
+    series: list[tuple[np.ndarray, np.ndarray]], label: str
+) -> None:
+    cells = [f"{label}{index}" for index in range(len(series))]
+    expected = [
+        [stamp, cell, None, as_json(value)]
+        for (stamps, values), cell in zip(series, cells, strict=True)
+        for stamp, value in zip(stamps.tolist(), values.tolist(), strict=True)
+    ]
+    given_rows = [
+        (stamps, values, [cell, None]) for (stamps, values), cell in zip(series, cells, strict=True)
+    ]
+    expected.sort(key=lambda row: row[0])
+    assert orjson.loads(encode_rows(given_rows)) == expected
+
+
+@given(
+    st.lists(st.integers(0, 60), max_size=40, unique=True).map(sorted),
+    st.integers(0, 3),
+)
+def test_each_hole_gets_one_gap_one_step_after_its_start(buckets: list[int], slack: int) -> None:
+    step = 300_000
+    stamps = np.array(buckets, dtype=np.int64) * step
+    values = np.ones(len(stamps))
+    filled, drawn = with_gaps(stamps, values, step_ms=step, tolerance_ms=slack * step)
+    holes = [
+        first + step
+        for first, second in pairwise(stamps.tolist())
+        if second - first > (1 + slack) * step
+    ]
+    assert filled[np.isnan(drawn)].tolist() == holes
+    assert filled[~np.isnan(drawn)].tolist() == stamps.tolist()
+    assert (np.diff(filled) > 0).all()
