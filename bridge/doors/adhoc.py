@@ -118,8 +118,12 @@ def narrow_series(
 def split_live(
     kind: str, adhoc: Iterable[AdHoc]
 ) -> tuple[tuple[TagFilter, ...], tuple[AdHoc, ...]] | None:
-    """Split ad hoc filters into those on text and comparisons; None when nothing can match."""
-    filters: tuple[TagFilter, ...] = ()
+    """Split ad hoc filters into those on text and comparisons; None when nothing can match.
+
+    The filters are patterns, which always narrow: exact values of one column, also under
+    its other names, would be united with the target's own.
+    """
+    filters: list[TagFilter] = []
     compared: list[AdHoc] = []
     for one in adhoc:
         if one.operator in _COMPARE:
@@ -127,11 +131,15 @@ def split_live(
         elif not has_column(kind, one.key) or not _satisfiable(one):
             return None
         else:
-            narrowed = _and(filters, _as_filter(one))
-            if narrowed is None:
-                return None
-            filters = narrowed
-    return filters, tuple(compared)
+            filters.append(_narrowing(_as_filter(one), one))
+    return tuple(filters), tuple(compared)
+
+
+def _narrowing(flt: TagFilter, one: AdHoc) -> TagFilter:
+    if flt.kind is not FilterKind.LITERAL_OR:
+        return flt
+    pattern = "|".join(map(re.escape, one.values))
+    return TagFilter(one.key, FilterKind.REGEXP, f"^(?:{pattern})$")
 
 
 def has_column(kind: str, name: str) -> bool:

@@ -344,6 +344,8 @@ class _Reader:
                 at = self._group(sequence, at, depth)
             elif char in ")}":
                 opener = "(" if char == ")" else "{"
+                if depth:
+                    fail(f"expected {stops!r} before {char!r}", at)
                 fail(f"found {char!r} without {opener!r}; the character itself is \\{char}", at)
             elif char == "\\":
                 special = at + 1 < len(text) and not text[at + 1].isalnum()

@@ -202,5 +202,5 @@ def test_an_answer_that_fails_half_way_is_cut_off_and_logged(client: httpx.Clien
         serving(app) as url,
         pytest.raises(httpx.RemoteProtocolError, match="peer closed connection"),
     ):
-        client.get(url + "/half")
+        client.get(url + "/half/")
     assert "answer_broken_off" in [entry["event"] for entry in logs]
