@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from bridge.doors.adhoc import AdHoc, compare_rows, narrow_series, read_adhoc, split_live
+from bridge.doors.annotations import annotation_table, wants_annotations
 from bridge.doors.fields import positive, read_window
 from bridge.doors.frames import Result, SeriesResult, TableResult, count_points, encode
 from bridge.doors.http import JsonResponse, PlacedError, both, kind_of, read_object
 from bridge.doors.payload import Wanted, apply_payload
-from bridge.doors.tasks import annotation_table, wants_annotations
 from bridge.doors.titles import Named
 from bridge.engine.grammar import LiveTarget, SeriesTarget, parse_target
 from bridge.engine.steps import choose_step

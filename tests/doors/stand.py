@@ -16,7 +16,8 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from bridge.catalog import catalogue
-from bridge.doors import operations, query, simplejson, simpod, tasks
+from bridge.doors import annotations as annotations_door
+from bridge.doors import operations, query, simplejson, simpod
 from bridge.doors.auth import AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
@@ -247,7 +248,7 @@ def make_app(
             *query.routes(doorway),
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
-            *tasks.routes(doorway),
+            *annotations_door.routes(doorway),
             *extra,
         ],
         middleware=[
