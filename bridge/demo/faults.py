@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import orjson
 
@@ -24,10 +24,12 @@ class Fault:
     """One failure.
 
     Attributes:
-        mode: ``down`` is a 503 without JSON; ``slow`` answers after ``seconds``; ``html``
-            is a gateway's 504 page; ``truncated`` breaks the real answer off half way;
-            ``wrong_type`` is a 200 with JSON of another kind; ``status`` is an error
-            answer with ``status``; ``reset`` closes the connection without a word.
+        mode: ``down`` is what answers for a service that is gone (a 503 without JSON;
+            Erlenmeyer without its Warp 10 says 500 in JSON); ``slow`` answers after
+            ``seconds``; ``html`` is a gateway's 504 page; ``truncated`` breaks the real
+            answer off half way; ``wrong_type`` is a 200 with JSON of another kind;
+            ``status`` is an error answer with ``status``; ``reset`` closes the connection
+            without a word.
         count: How many requests still fail; None for all.
         path: Only requests whose path contains this.
     """
@@ -123,7 +125,7 @@ class Faults:
             await asyncio.sleep(fault.seconds)
             await app(scope, receive, send)
         elif fault.mode == "reset":
-            await _reset(send)
+            await _reset(receive, send)
         elif fault.mode == "truncated":
             await _truncated(app, scope, receive, send)
         else:
@@ -133,6 +135,8 @@ class Faults:
 def _answer_of(fault: Fault, path: str) -> tuple[int, str, bytes]:
     if fault.mode == "html":
         return 504, "text/html", _HTML
+    if fault.mode == "down" and target_of(path) == "opentsdb":
+        return 500, "application/json; charset=UTF-8", b'{"message":"Internal Server Error"}\n'
     if fault.mode == "down":
         return 503, "text/plain", b"Service Unavailable\n"
     if fault.mode == "wrong_type":
@@ -152,19 +156,32 @@ async def _say(send: Send, status: int, kind: str, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _transport(send: Callable[[Message], Awaitable[None]]) -> asyncio.Transport | None:
+class _Connection(Protocol):
+    def abort(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _transport(send: Callable[[Message], Awaitable[None]]) -> _Connection | None:
     """Return the connection under uvicorn's ``send``, where it can be found."""
-    found = getattr(getattr(send, "__self__", None), "transport", None)
-    return found if isinstance(found, asyncio.Transport) else None
+    found: _Connection | None = getattr(getattr(send, "__self__", None), "transport", None)
+    return found
 
 
-async def _reset(send: Send) -> None:
+async def _gone(receive: Receive) -> None:
+    """Wait until the server has noticed that the connection is closed."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _reset(receive: Receive, send: Send) -> None:
     """Close the connection; without access to it, refuse as a gateway would."""
     transport = _transport(send)
     if transport is None:
         await _say(send, 502, "text/plain", b"Bad Gateway\n")
         return
     transport.abort()
+    await _gone(receive)
 
 
 async def _truncated(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -186,3 +203,4 @@ async def _truncated(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -
     transport = _transport(send)
     if transport is not None:
         transport.close()
+        await _gone(receive)

@@ -228,6 +228,21 @@ def _stores(options: DemoOptions, places: tuple[Place, ...]) -> tuple[StoreSpec,
     )
 
 
+def _homes(number: int, part: Part, hosts: tuple[HostSpec, ...]) -> tuple[HostSpec, ...]:
+    """Return where a machine runs, and where else it may go: inside its own cluster."""
+    unusable = {HostRole.SPARE} if part != "moving" else {HostRole.SPARE, HostRole.MAINTENANCE}
+    usable = [host for host in hosts if host.role not in unusable] or list(hosts)
+    start = number % len(usable)
+    home = usable[start]
+    mates = [
+        host
+        for host in (*usable[start + 1 :], *usable[:start])
+        if (host.datacenter_id, host.cluster) == (home.datacenter_id, home.cluster)
+        and host.role is HostRole.ORDINARY
+    ]
+    return (home, *mates[:1])
+
+
 def _vm(
     options: DemoOptions,
     number: int,
@@ -239,19 +254,10 @@ def _vm(
     else:
         name, part = ordinary_name(number), "ordinary"
     key = key_of(options.seed, "vm", number)
-    usable = [host for host in hosts if host.role is not HostRole.SPARE]
-    start = number % len(usable)
-    home = usable[start]
-    # A machine moves only inside its own cluster, to a host that takes guests.
-    mates = [
-        host
-        for host in (*usable[start + 1 :], *usable[:start])
-        if (host.datacenter_id, host.cluster) == (home.datacenter_id, home.cluster)
-        and host.role is HostRole.ORDINARY
-    ]
-    local = [s for s in stores if s.datacenter_id == home.datacenter_id and not s.managed]
-    everywhere = [s for s in stores if s.datacenter_id is None]
-    shelf = local + (everywhere if number % 9 == 8 else [])
+    homes = _homes(number, part, hosts)
+    home = homes[0]
+    place = None if number % 9 == 8 else home.datacenter_id
+    shelf = [s for s in stores if s.datacenter_id == place and not s.managed]
     vcpus = (2, 4, 2, 8, 4, 1)[int(6 * fraction_of(options.seed, "vcpus", number))]
     return VmSpec(
         vm_id=5001 + number,
@@ -259,7 +265,7 @@ def _vm(
         name=name,
         datacenter_id=home.datacenter_id,
         cluster=home.cluster,
-        homes=(home, *mates[:1]),
+        homes=homes,
         store=shelf[number % len(shelf)],
         folder=FOLDERS[part] if part in FOLDERS else FOLDERS["ordinary"],
         guest=GUESTS[number % len(GUESTS)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
@@ -165,7 +166,7 @@ class ApiV6:
         """Answer ``POST /auth/oauth2/token`` (client credentials)."""
         self._seen("POST /auth/oauth2/token")
         form = parse_qs((await request.body()).decode(errors="replace"))
-        client, secret = _first(form, "client_id"), _first(form, "client_secret")
+        client, secret = _client_of(request, form)
         if _first(form, "grant_type") != "client_credentials":
             return json_answer({"error": "unsupported_grant_type"}, 400)
         token = self._keys.bearer(client, secret)
@@ -187,6 +188,18 @@ class ApiV6:
         if self._keys.validate(request.query_params.get("credentialToken", "")):
             return HTMLResponse("<html><body>The consumer key is validated.</body></html>")
         return HTMLResponse("<html><body>Unknown or used link.</body></html>", 404)
+
+
+def _client_of(request: Request, form: Mapping[str, Sequence[str]]) -> tuple[str, str]:
+    """Return client and secret: from an Authorization header, else from the form."""
+    kind, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "basic":
+        try:
+            client, _, secret = base64.b64decode(encoded).decode().partition(":")
+        except ValueError:
+            return "", ""
+        return unquote(client), unquote(secret)
+    return _first(form, "client_id"), _first(form, "client_secret")
 
 
 def _first(form: Mapping[str, Sequence[str]], name: str) -> str:
