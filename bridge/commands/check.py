@@ -80,7 +80,7 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
             yield _failed("services", "no Hosted Private Cloud service can be seen")
         for service in services:
             yield _service(service)
-            if service.state != "expired":
+            if service.state not in {"expired", "failed"}:
                 async for finding in _history(bridge, service, settings):
                     yield finding
 
@@ -105,7 +105,8 @@ async def _account(bridge: Bridge, account: Account) -> AsyncIterator[Finding]:
     if status != "validated":
         yield _failed("credential", f"{account.name}: OVHcloud says {status}, {until}")
         return
-    yield _ok("credential", f"{account.name}: valid at {account.endpoint}, {until}")
+    where = account.api_url or account.endpoint
+    yield _ok("credential", f"{account.name}: valid at {where}, {until}")
     granted = details.get("allowedRoutes" if account.client_id else "rules")
     if account.client_id and granted is None:
         yield _ok("rights", f"{account.name}: given by IAM policies, seen in the lines below")
@@ -154,10 +155,10 @@ async def _history(
         async with progress(f"Asking for the vScope token of {service.name}"):
             token = await keeper.get()
     except NotOfferedError as error:
-        yield _warning("token", f"{service.name}: {error.message}")
+        yield _warning("token", _about(service, error))
         return
     except BridgeError as error:
-        yield _failed("token", f"{service.name}: {error.message}")
+        yield _failed("token", _about(service, error))
         return
     yield _ok("token", f"{service.name}: offered, history at {token.opentsdb_endpoint}")
     labels = "|".join(each.label for each in service.datacenters.values())
@@ -174,10 +175,15 @@ async def _history(
         async with progress(f"Reading history of {service.name}"):
             answer = await bridge.engine.query(query)
     except BridgeError as error:
-        yield _failed("history", f"{service.name}: {error.message}")
+        yield _failed("history", _about(service, error))
         return
     text = f"{service.name}: {len(answer.series)} series of {METRIC} in the last hour"
     yield _ok("history", text) if answer.series else _warning("history", text)
+
+
+def _about(service: ServiceInventory, error: BridgeError) -> str:
+    prefix = f"{service.name}: "
+    return prefix + error.message.removeprefix(prefix)
 
 
 def _ok(subject: str, text: str) -> Finding:

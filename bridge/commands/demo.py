@@ -19,6 +19,7 @@ import typer
 import bridge
 from bridge.app import create_app
 from bridge.commands.errors import CommandError
+from bridge.commands.pipes import closed
 from bridge.commands.progress import progress
 from bridge.demo import demo_account
 from bridge.logs import configure_logs
@@ -61,8 +62,9 @@ def run_demo(options: DemoOptions, port: int) -> None:
             async with progress("Waiting for the bridge to read the inventory"):
                 await _ready(url)
             typer.echo(_text(options, url, simulator_url))
-            await _ended(simulator)
-            raise CommandError(f"the simulated OVHcloud ended (exit code {simulator.returncode})")
+            if simulator.stdout is not None:
+                await closed(simulator.stdout)
+            raise CommandError("the simulated OVHcloud ended")
 
         serve(create_app(settings), listening, meanwhile=announce, patience_s=2)
 
@@ -100,15 +102,6 @@ def _simulator(options: DemoOptions) -> Iterator[tuple[subprocess.Popen[bytes], 
                 process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-async def _ended(simulator: subprocess.Popen[bytes]) -> None:
-    """Wait until the simulator closes its output, which it does by ending."""
-    ended = asyncio.Event()
-    if simulator.stdout is not None:
-        asyncio.get_running_loop().add_reader(simulator.stdout, ended.set)
-    await ended.wait()
-    simulator.wait()
 
 
 async def _ready(url: str) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 import typer
 
+from bridge.commands.pipes import closed
 from bridge.demo import create_simulator
 from bridge.logs import configure_logs
 from bridge.serving import listen, serve
@@ -38,7 +37,7 @@ def run_simulator(options: DemoOptions, port: int, *, supervised: bool = False) 
     async def announce(url: str) -> None:
         if supervised:
             typer.echo(url)
-            await _input_closed()
+            await closed(sys.stdin.buffer)
             raise EOFError
         typer.echo(f"The simulated OVHcloud answers at {url}/1.0; Ctrl-C ends it.")
 
@@ -46,17 +45,3 @@ def run_simulator(options: DemoOptions, port: int, *, supervised: bool = False) 
         serve(create_simulator(options), listening, meanwhile=announce, patience_s=1)
     except EOFError:
         return
-
-
-async def _input_closed() -> None:
-    loop = asyncio.get_running_loop()
-    closed = asyncio.Event()
-
-    def watch() -> None:
-        while sys.stdin.buffer.read(1):
-            pass
-        loop.call_soon_threadsafe(closed.set)
-
-    # A daemon thread: nothing can interrupt a blocking read when serving ends first.
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
-    await closed.wait()
