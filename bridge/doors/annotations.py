@@ -64,7 +64,8 @@ def routes(doorway: Doorway) -> list[Route]:
         """Answer the tasks that overlap the range."""
         body = await read_object(request, max_bytes=doorway.limits.max_body_bytes)
         window = read_window(body)
-        asked = body.get("annotation") or {}
+        asked = body.get("annotation")
+        asked = {} if asked is None else asked
         if not isinstance(asked, dict):
             raise BadRequestError(f"expected an object, found {kind_of(asked)}", field="annotation")
         found = events(doorway, window, asked.get("query"), field="annotation.query", adhoc=body)

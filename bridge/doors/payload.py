@@ -206,10 +206,11 @@ def _only_known(texts: Mapping[str, Any], accepted: tuple[str, ...]) -> None:
 def _one(
     fields: Mapping[str, tuple[str, ...]], name: str, accepted: Mapping[str, Any] | tuple[str, ...]
 ) -> str:
-    text = "|".join(fields[name]).lower()
+    text = "|".join(fields[name])
     if text not in accepted:
         raise BadRequestError(
-            unknown(f"there is no {name} {shown(text)}", text, accepted), field=f"payload.{name}"
+            unknown(f"there is no {name} {shown(text)}", text, sorted(accepted)),
+            field=f"payload.{name}",
         )
     return text
 

@@ -100,10 +100,10 @@ def _series_form(metric: Metric) -> list[dict[str, Any]]:
     labels = [_field(key, key, "multi-select", placeholder="all") for key in metric.all_labels]
     return [
         *labels,
-        _field("aggregator", "Aggregator", "select", AGGREGATORS, placeholder="none"),
+        _field("aggregator", "Aggregator", "select", sorted(AGGREGATORS), placeholder="none"),
         _field("group_by", "Group by", "multi-select", metric.all_labels),
         _field("downsample", "Interval", "input", placeholder="auto, or 5m"),
-        _field("function", "Function", "select", DOWNSAMPLERS, placeholder="avg"),
+        _field("function", "Function", "select", sorted(DOWNSAMPLERS), placeholder="avg"),
         _field("fill", "Fill", "select", FILLS, placeholder="none"),
         _field("rate", "Rate", "select", RATES, placeholder="no"),
         _field("legend", "Legend", "input", placeholder="{{vm_name}}"),
