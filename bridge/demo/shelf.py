@@ -112,10 +112,6 @@ class FleetShelf:
         self._clock = clock
         self._rows = {name: tuple(self._series_of(name)) for name in catalogue()}
 
-    def phase(self, key: int) -> int:
-        """Return the sampling offset of an object, in [0, 300) seconds."""
-        return phase_of(key)
-
     def names(self, metric: Selector, labels: Mapping[str, Selector]) -> Sequence[Name]:
         """See :class:`Shelf`."""
         return [row.name for rows in self._matching(metric, labels).values() for row in rows]

@@ -133,9 +133,11 @@ class LabTokens:
         return token == DENIED_TOKEN
 
 
-def erlenmeyer_app(shelf: Shelf, clock: Callable[[], float]) -> Starlette:
+def erlenmeyer_app(
+    shelf: Shelf, clock: Callable[[], float], *, error_letter: str = "i"
+) -> Starlette:
     """Return just the OpenTSDB front end, over ``shelf``."""
-    front = Erlenmeyer(shelf, LabTokens(), clock)
+    front = Erlenmeyer(shelf, LabTokens(), clock, error_letter=error_letter)
 
     async def other(request: Request) -> Response:
         del request

@@ -36,7 +36,10 @@ EXCLUDED = {
 #: Only status and content type are held: the text is another Warp 10 version's error page.
 ONLY_STATUS = {"suggest_bad_token"}
 WHOLE_SIMULATOR = {"p_root", "p_unprefixed"}
-LETTER = re.compile(r"invalid character '.'")
+#: The first letter of Warp 10's message: of 2.11.1 and 3.5.0, and of the stand-in.
+LETTERS = {"lab": "E", "limit": "E", "guide": "i", "down": "i"}
+#: Recorded with stand-ins whose messages began with another letter.
+OTHER_LETTER = {"err_E": "E", "err_noheader": "H"}
 NAMES = sorted(path.stem for path in FIXTURES.glob("*.json"))
 
 
@@ -58,7 +61,9 @@ CUSTOM = {
 def servers() -> Iterator[dict[str, str]]:
     with ExitStack() as stack:
         found = {
-            name: stack.enter_context(serving(erlenmeyer_app(shelf, lambda: NOW)))
+            name: stack.enter_context(
+                serving(erlenmeyer_app(shelf, lambda: NOW, error_letter=LETTERS[name]))
+            )
             for name, shelf in SHELVES.items()
         }
         simulator = create_simulator(DemoOptions(vms=1), clock=lambda: NOW)
@@ -132,7 +137,8 @@ def test_answers_as_recorded(client: httpx.Client, servers: dict[str, str], name
         assert _order(answer.json()) == _order(json.loads(recorded["body"]))
         assert answer.text.endswith("\n") == recorded["body"].endswith("\n")
     else:
-        assert LETTER.sub("", answer.text) == LETTER.sub("", recorded["body"])
+        expected = recorded["body"].replace(f"'{OTHER_LETTER.get(name, 'i')}'", "'i'")
+        assert answer.text == expected
 
 
 def test_erlenmeyer_marks_every_answer(client: httpx.Client, servers: dict[str, str]) -> None:

@@ -251,6 +251,14 @@ def test_fields_are_found_whatever_their_case() -> None:
     assert request.queries[0].tags == {"a": ""}
 
 
+PLAIN: dict[str, Callable[[list[float]], float]] = {
+    "sum": sum,
+    "count": len,
+    "min": min,
+    "max": max,
+    "first": lambda found: found[0],
+    "last": lambda found: found[-1],
+}
 POINTS = st.dictionaries(
     st.integers(0, 300), st.integers(-50, 50).map(float), min_size=1, max_size=40
 )
@@ -271,10 +279,7 @@ def test_buckets_against_a_plain_model(
         series("m", {"n": str(n)}, [(BASE + s, v) for s, v in points.items()])
         for n, points in enumerate(stored)
     )
-    plain: Callable[[list[float]], float] = {
-        "sum": sum, "count": len, "min": min, "max": max,
-        "first": lambda found: found[0], "last": lambda found: found[-1],
-    }[function]  # fmt: skip
+    plain = PLAIN[function]
     expected = []
     for points in stored:
         dps = {}

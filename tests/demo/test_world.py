@@ -11,6 +11,7 @@ from bridge.catalog import Kind, catalogue
 from bridge.demo import machines
 from bridge.demo.erlenmeyer.selectors import selector
 from bridge.demo.fleet import HostRole, build_fleet
+from bridge.demo.noise import smooth
 from bridge.demo.options import DemoOptions
 from bridge.demo.shelf import FetchLimitError, FleetShelf, newest_sample, phase_of
 from bridge.demo.tasks import all_tasks, task_object
@@ -131,6 +132,18 @@ def test_nothing_is_younger_than_the_clock_or_older_than_the_history() -> None:
     assert max(series.stamps_us[-1] for series in found) <= NOW * 1e6
     assert fleet.born <= min(series.stamps_us[0] for series in found) / 1e6 < fleet.born + 300
     assert not read(CPU, fleet.born - 10 * DAY, fleet.born - 1, shelf)
+
+
+def test_slow_noise_has_no_jumps() -> None:
+    keys = np.arange(5, dtype=np.uint64)
+    stamps = np.tile(np.arange(1_700_000_000, 1_700_000_000 + 4 * HOUR, 10), (5, 1))
+    noise = smooth(keys, 1, stamps, HOUR)
+
+    # At most 1 in an hour, and half as steep again in the middle of it.
+    assert np.abs(np.diff(noise, axis=1)).max() < 1.6 * 10 / HOUR
+    assert (np.ptp(noise, axis=1) > 0.1).all()
+    assert noise.min() >= 0
+    assert noise.max() < 1
 
 
 def test_days_and_nights_and_weekends_differ() -> None:
