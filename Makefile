@@ -36,10 +36,10 @@ lint: $(VENV)/.development
 	$(BIN)/mypy
 
 bench: $(VENV)/.development
-	$(BIN)/python -m benchmarks.run $(ARGS)
+	$(BIN)/python benchmarks/run.py $(ARGS)
 
 soak: $(VENV)/.development
-	$(BIN)/python -m benchmarks.soak $(ARGS)
+	$(BIN)/python benchmarks/soak.py $(ARGS)
 
 lock:
 	$(LOCK) --output-file requirements.lock
