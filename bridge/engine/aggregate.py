@@ -31,7 +31,7 @@ _CONSTANT = {
 }
 
 
-@np.errstate(over="ignore", invalid="ignore")  # values may overflow, as in OpenTSDB
+@np.errstate(over="ignore", invalid="ignore")  # an overflow is refused in the answer
 def aggregate(lines: Sequence[Line], aggregator: str, *, of_rates: bool = False) -> Line:
     """Aggregate series of any stamps into one.
 

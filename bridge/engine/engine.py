@@ -11,6 +11,8 @@ import difflib
 from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from bridge.catalog import CHANGING_LABELS, OBJECT_LABEL
 from bridge.engine.aggregate import aggregate
 from bridge.engine.downsample import downsample_points, fill_gaps
@@ -31,7 +33,6 @@ from bridge.model import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from bridge.catalog import Kind, Metric
@@ -223,6 +224,11 @@ class Engine:
             high = stamps.searchsorted(query.window.end_ms, side="right")
             if low == high:
                 continue
+            if np.isinf(values[low:high]).any():
+                raise BadRequestError(
+                    "the result is too large for a number (infinite); "
+                    "use another aggregator or downsampling function"
+                )
             tags, aggregated = _common_tags([tags for tags, _ in members], hidden)
             series.append(
                 Series(query.metric, tags, aggregated, stamps[low:high], values[low:high])
@@ -231,8 +237,11 @@ class Engine:
 
 
 def _shape(line: Line, query: Query, plan: Plan) -> Line:
-    """Fill the gaps of one series, then turn it into rates, as asked."""
-    if query.downsample and len(line[0]):
+    """Fill the gaps of one series, then turn it into rates, as asked.
+
+    A series whose only points lie before the first whole bucket is filled as well.
+    """
+    if query.downsample:
         line = fill_gaps(line, query.downsample, plan, query.timezone)
     if query.rate and len(line[0]):
         line = rates(*line, query.rate)

@@ -179,7 +179,7 @@ def _take_part(parts: dict[str, object], text: str, position: int) -> None:
     elif text[0].isdigit():
         name, value = "downsample", _within(position, parse_downsample, text)
     elif re.fullmatch(r"[a-z][a-z0-9]*", lower):
-        name, value = "aggregator", lower
+        name, value = "aggregator", text
     else:
         fail(
             "expected an aggregator (avg), a downsampling (5m-avg), rate or explicit_tags "

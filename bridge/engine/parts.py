@@ -49,7 +49,7 @@ def parse_downsample(text: str) -> Downsample:
     function_at = min(interval.end() + 1, len(text))
     function, _, fill = text[function_at:].partition("-")
     fill_at = min(function_at + len(function) + 1, len(text))
-    function = (function or DEFAULT_FUNCTION).lower()
+    function = function or DEFAULT_FUNCTION
     if not _FUNCTION.fullmatch(function):
         fail(f"expected a function such as avg, found {function!r}", function_at)
     fill = fill.rstrip("-").lower() or "none"

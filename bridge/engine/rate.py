@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 COUNTER_MAX = float(2**63 - 1)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # an overflow is refused in the answer
 def rates(
     stamps: NDArray[np.int64], values: NDArray[np.float64], options: Rate
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

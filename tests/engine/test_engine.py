@@ -139,6 +139,13 @@ async def test_refusals_name_the_part(query: Query, words: str) -> None:
     assert source.fetches == []
 
 
+async def test_an_overflow_is_refused() -> None:
+    source = MemorySource([({"vm": "vm-1"}, [(T0, 1e200), (T0 + 1000, 1e200)])])
+    one = engine_over(source, CPU)
+    with pytest.raises(BadRequestError, match="too large for a number"):
+        await one.query(Query(CPU, HOUR, "avg", Downsample(60_000, "mult")))
+
+
 async def test_too_much_is_refused_before_it_is_read() -> None:
     one, source = engine(max_points=100)
     with pytest.raises(TooMuchError, match="max_points"):

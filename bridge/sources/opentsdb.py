@@ -1,0 +1,275 @@
+"""An OpenTSDB server (2.3 or 2.4) as a source.
+
+Aggregator ``none`` answers every stored series by itself, downsampled or raw, so OpenTSDB
+computes the buckets (exactly: downsampling works in doubles) and the engine does the rest
+(reference: opentsdb 1a).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import orjson
+from cachetools import TTLCache
+
+from bridge.engine.filters import literals, match_all
+from bridge.errors import BadRequestError, TooMuchError, UpstreamError, UpstreamTimeoutError
+from bridge.model import Buckets, FilterKind, Points, TagFilter
+from bridge.sources.dps import parse_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pydantic import SecretStr
+
+    from bridge.model import BucketRequest, PointRequest
+    from bridge.sources.dps import AnswerSeries
+    from bridge.sources.upstream import Reply, Upstream
+
+    Tags = Mapping[str, str]
+
+#: Seconds the list of a metric's series is trusted; it serves lists and estimates only.
+LOOKUP_TTL_S = 120.0
+
+#: Filters whose meaning at the server is the engine's; the others are applied here.
+_PUSHED = frozenset({FilterKind.ILITERAL_OR, FilterKind.WILDCARD, FilterKind.IWILDCARD})
+
+#: Longest text of the server's own that is passed on.
+_LONGEST_MESSAGE = 300
+
+
+class OpenTsdb:
+    """One OpenTSDB server.
+
+    Args:
+        upstream: Connections.
+        url: Base URL, without ``/api``.
+        user: For HTTP Basic, together with ``password``.
+        password: For HTTP Basic.
+        token: For a bearer, instead.
+        clock: Monotonic seconds, for the age of series lists.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        url: str,
+        *,
+        user: str | None = None,
+        password: SecretStr | None = None,
+        token: SecretStr | None = None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._upstream = upstream
+        self._url = url.rstrip("/")
+        self._login = _login(user, password, token)
+        self._series: TTLCache[str, tuple[Tags, ...]] = TTLCache(256, LOOKUP_TTL_S, clock)
+
+    @property
+    def name(self) -> str:
+        """The source's name, for messages."""
+        return "OpenTSDB"
+
+    async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
+        """Fetch buckets, one upstream request per function, in parallel.
+
+        Raises:
+            BadRequestError: The server does not know the metric.
+            TooMuchError: The server's own limits.
+            UpstreamError, UpstreamTimeoutError: No complete answer.
+        """
+        functions = sorted(request.functions)
+        answers = await asyncio.gather(
+            *(
+                self._ask(
+                    request.metric,
+                    request.filters,
+                    request.start_ms,
+                    request.end_ms - request.step_ms,
+                    f"{request.step_ms}ms-{function}",
+                )
+                for function in functions
+            )
+        )
+        by_tags = [{_key(one.tags): one for one in answer} for answer in answers]
+        if any(table.keys() != by_tags[0].keys() for table in by_tags):
+            raise UpstreamError(f"{self.name} answered different series for the same question")
+        return tuple(
+            Buckets(
+                one.tags,
+                one.stamps,
+                {f: table[key].values for f, table in zip(functions, by_tags, strict=True)},
+            )
+            for key, one in by_tags[0].items()
+        )
+
+    async def points(self, request: PointRequest) -> tuple[Points, ...]:
+        """Fetch raw points, to the millisecond.
+
+        Raises:
+            TooMuchError: More points than the request's limit, or the server's.
+            BadRequestError, UpstreamError, UpstreamTimeoutError: As ``buckets``.
+        """
+        answer = await self._ask(
+            request.metric, request.filters, request.start_ms, request.end_ms, None
+        )
+        total = sum(len(one.stamps) for one in answer)
+        if total > request.limit:
+            raise TooMuchError(
+                f"{total:,} points, more than the limit of {request.limit:,} "
+                "(setting max_points): narrow the range or the filters"
+            )
+        return tuple(Points(one.tags, one.stamps, one.values) for one in answer)
+
+    async def lookup(self, metric: str, filters: tuple[TagFilter, ...]) -> tuple[Tags, ...]:
+        """List the tags of a metric's series; none when the server does not know it.
+
+        The list of the server's meta table is preferred; where it keeps none, its data
+        are scanned.
+
+        Raises:
+            UpstreamError, UpstreamTimeoutError: No list.
+        """
+        known = self._series.get(metric)
+        if known is None:
+            known = await self._looked_up(metric, use_meta=True)
+            if not known:
+                known = await self._looked_up(metric, use_meta=False)
+            self._series[metric] = known
+        matches = match_all(filters)
+        return tuple(tags for tags in known if matches(tags))
+
+    async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
+        """List the server's metrics that begin with a text.
+
+        Raises:
+            UpstreamError, UpstreamTimeoutError: No list.
+        """
+        words = urlencode({"type": "metrics", "q": start, "max": limit})
+        reply = self._accepted(await self._send("GET", f"/api/suggest?{words}", None))
+        try:
+            names = orjson.loads(reply.body)
+        except orjson.JSONDecodeError:
+            names = None
+        if not isinstance(names, list):
+            raise UpstreamError(f"{self.name} answered a list of metrics that is none")
+        return tuple(str(name) for name in names)
+
+    async def _looked_up(self, metric: str, *, use_meta: bool) -> tuple[Tags, ...]:
+        body = orjson.dumps({"metric": metric, "useMeta": use_meta, "limit": 0})
+        reply = await self._send("POST", "/api/search/lookup", body)
+        if reply.status == 404:  # a name it has never seen
+            return ()
+        try:
+            results = orjson.loads(self._accepted(reply).body)["results"] or ()
+            return tuple({str(k): str(v) for k, v in one["tags"].items()} for one in results)
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            raise UpstreamError(f"{self.name} answered a list of series that is none") from None
+
+    async def _ask(
+        self,
+        metric: str,
+        filters: tuple[TagFilter, ...],
+        start_ms: int,
+        end_ms: int,
+        downsample: str | None,
+    ) -> list[AnswerSeries]:
+        """Fetch the series that match, none of them empty."""
+        sub_query: dict[str, Any] = {
+            "metric": metric,
+            "aggregator": "none",
+            "filters": _pushed(filters),
+        }
+        if downsample is not None:
+            sub_query["downsample"] = downsample
+        # A range without length is refused; a millisecond more holds no further bucket.
+        question = {"start": start_ms, "end": max(end_ms, start_ms + 1), "msResolution": True}
+        reply = await self._query(question, sub_query)
+        if _is_unknown(reply, "tagk"):
+            return []  # a key that no series anywhere has
+        if _is_unknown(reply, "tagv"):
+            # One of several literals is a value nobody has; the others may match.
+            sub_query["filters"] = [
+                flt for flt in sub_query["filters"] if flt["type"] != FilterKind.LITERAL_OR
+            ]
+            reply = await self._query(question, sub_query)
+        answer = await asyncio.to_thread(parse_answer, self._accepted(reply).body, self.name)
+        matches = match_all(filters)
+        return [one for one in answer if len(one.stamps) and matches(one.tags)]
+
+    async def _query(self, question: Mapping[str, Any], sub_query: Mapping[str, Any]) -> Reply:
+        return await self._send(
+            "POST", "/api/query", orjson.dumps({**question, "queries": [sub_query]})
+        )
+
+    async def _send(self, method: str, path: str, body: bytes | None) -> Reply:
+        headers = {"Content-Type": "application/json", **self._login}
+        return await self._upstream.request(method, self._url + path, body=body, headers=headers)
+
+    def _accepted(self, reply: Reply) -> Reply:
+        """Return a good reply, or raise what a bad one means."""
+        if reply.status == 200:
+            if reply.content_type not in ("application/json", ""):
+                raise UpstreamError(
+                    f"{self.name} answered {reply.content_type} where JSON was expected"
+                )
+            return reply
+        said = _message(reply)
+        if reply.status == 400 and said.startswith("No such name for 'metrics'"):
+            raise BadRequestError(said, field="metric")
+        if reply.status == 413:
+            raise TooMuchError(f"{self.name}: {said}")
+        if reply.status in (401, 403):
+            raise UpstreamError(f"{self.name} refused the credential (HTTP {reply.status})")
+        if reply.status in (408, 504):
+            raise UpstreamTimeoutError(f"{self.name} ran out of time (HTTP {reply.status})")
+        raise UpstreamError(
+            f"{self.name} answered HTTP {reply.status}{': ' + said if said else ''}"
+        )
+
+
+def _login(user: str | None, password: SecretStr | None, token: SecretStr | None) -> dict[str, str]:
+    if token is not None:
+        return {"Authorization": f"Bearer {token.get_secret_value()}"}
+    if user is None and password is None:
+        return {}
+    pair = f"{user or ''}:{password.get_secret_value() if password else ''}"
+    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def _pushed(filters: Iterable[TagFilter]) -> list[dict[str, Any]]:
+    """Return the filters the server applies; two literals on one key are a union."""
+    unions: dict[str, frozenset[str]] = {}
+    sent = []
+    for flt in filters:
+        if flt.kind is FilterKind.LITERAL_OR:
+            unions[flt.key] = unions.get(flt.key, frozenset()) | literals(flt)
+        elif flt.kind in _PUSHED:
+            sent.append(flt)
+    sent += [
+        TagFilter(key, FilterKind.LITERAL_OR, "|".join(sorted(values)))
+        for key, values in unions.items()
+    ]
+    return [
+        {"type": flt.kind, "tagk": flt.key, "filter": flt.text, "groupBy": False} for flt in sent
+    ]
+
+
+def _key(tags: Tags) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(tags.items()))
+
+
+def _is_unknown(reply: Reply, kind: str) -> bool:
+    return reply.status == 400 and _message(reply).startswith(f"No such name for '{kind}'")
+
+
+def _message(reply: Reply) -> str:
+    """Return the server's own error text, cut to one line."""
+    try:
+        message = orjson.loads(reply.body)["error"]["message"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ""
+    return str(message).partition("\n")[0][:_LONGEST_MESSAGE]
