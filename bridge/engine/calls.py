@@ -15,6 +15,7 @@ from bridge.engine.lexemes import (
     WORD,
     as_filter,
     check_length,
+    count_values,
     fail,
     found,
     read_value,
@@ -126,7 +127,7 @@ def parse_variable(text: str) -> Call | None:
 def _arguments(text: str, position: int) -> tuple[tuple[Argument, ...], int]:
     """Read arguments up to the closing bracket; ``position`` is behind the opening one."""
     args: list[Argument] = []
-    at = skip_space(text, position)
+    at, total = skip_space(text, position), 0
     if text.startswith(")", at):
         return (), at + 1
     while True:
@@ -135,6 +136,7 @@ def _arguments(text: str, position: int) -> tuple[tuple[Argument, ...], int]:
         if word and text.startswith("=", equals := skip_space(text, word.end())):
             key, at = unescape(word[0]), equals + 1
         value, at = read_value(text, at, ",)")
+        total = count_values(value, total)
         empty = key is None and not any(value.alternatives)
         flt = None if empty else as_filter(key or "", value)
         args.append(Argument(key, "|".join(value.alternatives), flt, value.position))

@@ -20,6 +20,7 @@ from bridge.engine.lexemes import (
     WORD,
     as_filter,
     check_length,
+    count_values,
     fail,
     format_filter,
     found,
@@ -204,12 +205,13 @@ def _two_braces(text: str, position: int) -> tuple[tuple[TagFilter, ...], int]:
 def _pairs(text: str, position: int) -> tuple[list[tuple[str, Value, int]], int]:
     """Read ``{key=value,...}`` whose brace stands at ``position``."""
     pairs: list[tuple[str, Value, int]] = []
-    opened, at = position, skip_space(text, position + 1)
+    opened, at, total = position, skip_space(text, position + 1), 0
     if text.startswith("}", at):
         return pairs, at + 1
     while True:
         key, key_at, at = _key(text, at, opened, has_values=bool(pairs))
         value, at = read_value(text, at, ",}")
+        total = count_values(value, total)
         pairs.append((key, value, key_at))
         if at >= len(text):
             fail("'{' is not closed: expected ',' or '}', found the end", opened)

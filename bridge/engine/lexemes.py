@@ -100,6 +100,18 @@ def escape(text: str) -> str:
     return _NEEDS_ESCAPE.sub(r"\\\g<0>", text)
 
 
+def count_values(value: Value, before: int) -> int:
+    """Add a value's alternatives to those before it in one text.
+
+    Raises:
+        BadRequestError: Together they are more than one value's groups may give.
+    """
+    total = before + len(value.alternatives)
+    if total > MAX_ALTERNATIVES:
+        fail(f"more than {MAX_ALTERNATIVES:,} values in all", value.position)
+    return total
+
+
 def read_value(text: str, position: int, stops: str) -> tuple[Value, int]:
     """Read one value, typed or bare, up to one of ``stops`` or the end of the text.
 
@@ -194,10 +206,12 @@ def parse_choice(key: str, texts: Sequence[str], *, group_by: bool = False) -> T
     Raises:
         BadRequestError: A value cannot be read, or one of several names a filter type.
     """
-    values = []
+    values, total = [], 0
     for text in filter(None, texts):
         check_length(text)
-        values.append(read_value(text, 0, "")[0])
+        value, _ = read_value(text, 0, "")
+        total = count_values(value, total)
+        values.append(value)
     if not values:
         return None
     if len(values) == 1:

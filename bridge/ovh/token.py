@@ -119,10 +119,12 @@ class TokenKeeper:
     async def renew(self, rejected: VscopeToken) -> VscopeToken:
         """Return another token after one was refused.
 
-        When somebody else has renewed it meanwhile, theirs is returned without a call.
+        When somebody else has renewed it meanwhile, theirs is returned without a call. A
+        token that is itself less than a minute old is returned as it is: the refusal has
+        another reason.
 
         Raises:
-            UpstreamError: Renewed less than a minute ago and refused again, or see ``get``.
+            UpstreamError: See ``get``.
         """
         if self._request is None:
             token = self._fresh.get(self._service)
@@ -131,10 +133,7 @@ class TokenKeeper:
             if self._too_early():
                 if self._failure is not None:
                     raise self._failure.with_traceback(None)
-                raise UpstreamError(
-                    f"{self._service}: OVHcloud's metrics refused a vScope token that is less "
-                    f"than {BETWEEN_S:g} s old."
-                )
+                return rejected
         return await self._ask(rejected)
 
     def _too_early(self) -> bool:

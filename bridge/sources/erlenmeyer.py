@@ -57,7 +57,7 @@ class Tokens(Protocol):
         """Return the current token."""
 
     async def renew(self, rejected: VscopeToken) -> VscopeToken:
-        """Return a newer token than the rejected one."""
+        """Return a newer token than the rejected one, or the same where there is none."""
 
 
 class Erlenmeyer:
@@ -235,8 +235,9 @@ class Erlenmeyer:
         token = await self._tokens.get()
         reply = await self._send_as(token, method, path, body)
         if reply.status in _MAYBE_TOKEN:
-            token = await self._tokens.renew(token)
-            reply = await self._send_as(token, method, path, body)
+            renewed = await self._tokens.renew(token)
+            if renewed != token:
+                reply = await self._send_as(renewed, method, path, body)
         if reply.status == 200:
             if reply.content_type not in ("application/json", ""):
                 raise UpstreamError(

@@ -193,8 +193,8 @@ async def test_renewal_is_shared_and_capped(upstream: Upstream) -> None:
     clock = FakeTime()
     async with keeping(upstream, clock=clock) as keeper:
         old = await keeper.get()
-        with pytest.raises(UpstreamError, match="less than 60 s old"):
-            await keeper.renew(old)
+        assert await keeper.renew(old) is old
+        assert len(upstream.paths("POST")) == 1
         clock.now += 61
         upstream.posts[SCHEMA] = answer("VSCOPETOKEN-2")
         renewed = await asyncio.gather(*(keeper.renew(old) for _ in range(10)))
@@ -317,9 +317,8 @@ async def test_no_token_in_logs_or_reprs(
     with capture_logs() as events:
         async with keeping(upstream) as keeper:
             token = await keeper.get()
-            with pytest.raises(UpstreamError) as caught:
-                await keeper.renew(token)
-            texts = [repr(token), str(token), repr(keeper), repr(vars(keeper)), str(caught.value)]
+            await keeper.renew(token)
+            texts = [repr(token), str(token), repr(keeper), repr(vars(keeper))]
     out, err = capfd.readouterr()
     assert "VSCOPETOKEN" not in "\n".join([*texts, str(events), caplog.text, out, err])
     assert "vscope_token_obtained" in str(events)

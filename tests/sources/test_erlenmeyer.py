@@ -266,7 +266,7 @@ def test_what_travels_cannot_leave_a_literal(metric: str, tag: str, value: str) 
 
 
 FAULTS = [
-    ("down", {}, UpstreamError, "HTTP 503"),
+    ("down", {}, UpstreamError, "HTTP 500"),
     ("html", {}, UpstreamError, "HTTP 504"),
     ("truncated", {}, UpstreamError, "broke off|not complete"),
     ("wrong_type", {}, UpstreamError, "history answered"),
