@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from bridge.ovh.fields import Row
     from bridge.ovh.objects import Task
 
+#: Longest ``annotation`` object, which each annotation repeats.
+MAX_ECHO = 65_536
 _KIND = "task"
 #: The task is going on.
 _RUNNING = "doing"
@@ -68,6 +70,8 @@ def routes(doorway: Doorway) -> list[Route]:
         asked = {} if asked is None else asked
         if not isinstance(asked, dict):
             raise BadRequestError(f"expected an object, found {kind_of(asked)}", field="annotation")
+        if len(orjson.dumps(asked)) > MAX_ECHO:
+            raise BadRequestError(f"longer than {MAX_ECHO:,} bytes", field="annotation")
         found = events(doorway, window, asked.get("query"), field="annotation.query", adhoc=body)
         return JsonResponse([_element(event, asked) for event in found])
 

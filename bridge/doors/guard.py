@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 from starlette.requests import ClientDisconnect
 
-from bridge.doors.http import JsonResponse, PlacedError, error_body, error_response
+from bridge.doors.http import JsonResponse, PlacedError, clipped, error_body, error_response
 from bridge.errors import BridgeError, UpstreamTimeoutError
 
 if TYPE_CHECKING:
@@ -87,5 +87,5 @@ class GuardMiddleware:
         else:
             return None
         log = _log.warning if error.status >= 500 else _log.info
-        log("request_refused", path=path, status=error.status, reason=error.message)
+        log("request_refused", path=path, status=error.status, reason=clipped(error.message))
         return error_response(error, field=field)

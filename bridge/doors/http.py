@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     Endpoint = Callable[[Request], Awaitable[Response]]
 
+#: Characters of an error's message that are shown and logged.
+LONGEST_MESSAGE = 1_000
+
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
@@ -125,13 +128,21 @@ def error_body(
     return {"message": message, "error": error}
 
 
+def clipped(message: str) -> str:
+    """Shorten a message that quotes a long text of the client, in its middle."""
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    half = LONGEST_MESSAGE // 2
+    return f"{message[:half]} ... {message[-half:]}"
+
+
 def error_response(error: BridgeError, *, field: str | None = None) -> JsonResponse:
     """Answer an error; the message starts with the place, which no client shows by itself."""
     position = None
     if isinstance(error, BadRequestError):
         field = error.field if field is None else field
         position = error.position
-    message = error.message
+    message = clipped(error.message)
     if field is not None:
         place = field if position is None else f"{field}, position {position}"
         message = f"{place}: {message}"

@@ -15,7 +15,7 @@ from bridge.doors.http import kind_of
 from bridge.engine.engine import SERVICE_LABELS
 from bridge.engine.functions import AGGREGATORS, DOWNSAMPLERS, FILLS
 from bridge.engine.grammar import LiveTarget, SeriesTarget, parse_downsample, parse_rate
-from bridge.engine.lexemes import Value, as_filter, parse_choice, unknown
+from bridge.engine.lexemes import Value, as_filter, check_legend, parse_choice, unknown
 from bridge.errors import BadRequestError
 from bridge.model import Downsample, FilterKind
 from bridge.ovh.live import live_columns
@@ -130,7 +130,7 @@ def _series(target: SeriesTarget, texts: Mapping[str, tuple[str, ...]], metric: 
         rate = _read("rate", "|".join(fields["rate"]), parse_rate)
         merged = replace(merged, rate=_unless_set(target.rate, rate, "rate"))
     if "legend" in fields:
-        legend = " ".join(fields["legend"])
+        legend = _read("legend", " ".join(fields["legend"]), lambda text: check_legend(text, 0))
         merged = replace(merged, legend=_unless_set(target.legend, legend, "legend"))
     if "explicit_tags" in fields:
         explicit = _one(fields, "explicit_tags", ("true", "false")) == "true"

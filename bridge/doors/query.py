@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 #: Points from which encoding moves to a worker thread.
 THREAD_POINTS = 20_000
+#: Longest name of a query, which each series repeats.
+MAX_REF_ID = 200
 #: What SimpleJSON sends for a target that has not been chosen yet.
 _PLACEHOLDER = "select metric"
 
@@ -134,6 +136,11 @@ def _visible(doorway: Doorway, body: Mapping[str, Any]) -> list[tuple[str, dict[
             raise BadRequestError(
                 f"expected a text, found {kind_of(text)}", field=f"{field}.target"
             )
+        ref_id = target.get("refId")
+        if ref_id is not None and not (isinstance(ref_id, str) and len(ref_id) <= MAX_REF_ID):
+            raise BadRequestError(
+                f"expected a text of at most {MAX_REF_ID} characters", field=f"{field}.refId"
+            )
         if not target.get("hide"):
             visible.append((field, target))
     return visible
@@ -162,7 +169,7 @@ def _read_target(doorway: Doorway, field: str, given: Mapping[str, Any]) -> Targ
         raise error.within(field) from None
     if given.get("type") == "table":
         wanted = replace(wanted, table=True)
-    return Target(field, str(given.get("refId") or "A"), wanted)
+    return Target(field, given.get("refId") or "A", wanted)
 
 
 def _in_target(error: BadRequestError, field: str, position: int | None) -> BadRequestError:

@@ -19,6 +19,7 @@ from bridge.engine.calls import FUNCTIONS, Argument, Call, Signature, parse_vari
 from bridge.engine.lexemes import (
     WORD,
     as_filter,
+    check_legend,
     check_length,
     count_values,
     fail,
@@ -249,7 +250,7 @@ def _legend(text: str, position: int) -> str | None:
     legend = unescape(text[word.end() :].strip())
     if not legend:
         fail("expected a legend after 'as', found the end", len(text))
-    return legend
+    return check_legend(legend, word.end())
 
 
 def _live(text: str, position: int) -> LiveTarget:

@@ -24,6 +24,8 @@ MAX_TEXT = 262_144
 #: What the groups of one value may multiply to: values, and characters in all of them.
 MAX_ALTERNATIVES = 10_000
 MAX_EXPANDED = 1_000_000
+#: Longest legend, which each series repeats.
+MAX_LEGEND = 500
 #: Groups inside groups.
 MAX_DEPTH = 32
 
@@ -98,6 +100,13 @@ def unescape(text: str) -> str:
 def escape(text: str) -> str:
     """Put a backslash before each character that has a meaning inside a value."""
     return _NEEDS_ESCAPE.sub(r"\\\g<0>", text)
+
+
+def check_legend(legend: str, position: int) -> str:
+    """Return a legend that is not too long."""
+    if len(legend) > MAX_LEGEND:
+        fail(f"the legend is longer than {MAX_LEGEND} characters", position)
+    return legend
 
 
 def count_values(value: Value, before: int) -> int:

@@ -91,7 +91,13 @@ def test_an_unknown_column_is_refused(post: Post) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{"range": None}, {"annotation": [], **panel()}, {"annotation": "x", **panel()}]
+    "body",
+    [
+        {"range": None},
+        {"annotation": [], **panel()},
+        {"annotation": "x", **panel()},
+        {"annotation": {"name": "x" * 70_000}, **panel()},
+    ],
 )
 def test_bad_bodies(post: Post, body: Any) -> None:
     assert_union(post("/annotations", body), 400)

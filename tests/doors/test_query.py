@@ -282,6 +282,8 @@ RANGE = panel()["range"]
         ({"range": RANGE, "targets": [{"target": 7}]}, "targets[0].target"),
         ({"range": RANGE, "targets": [{"target": ["a"]}]}, "targets[0].target"),
         ({"range": RANGE, "targets": [{"target": {"a": 1}}]}, "targets[0].target"),
+        ({"range": RANGE, "targets": [{**GOOD, "refId": 7}]}, "targets[0].refId"),
+        ({"range": RANGE, "targets": [{**GOOD, "refId": "x" * 201}]}, "targets[0].refId"),
         ({"targets": [GOOD]}, "range"),
         ({"targets": [GOOD], "range": None}, "range"),
         ({"targets": [GOOD], "range": []}, "range"),
@@ -367,3 +369,12 @@ def test_a_large_answer_is_complete(post: Post) -> None:
     response = post("/query", body)
     assert response.status_code == 200
     assert [len(one["datapoints"]) for one in response.json()] == [21_601, 21_601]
+
+
+def test_a_long_text_is_not_repeated_in_full(post: Post) -> None:
+    error = assert_union(post("/query", panel("x" * 100_000 + "{")), 400)
+    assert len(error["message"]) < 2_000
+    error = assert_union(post("/query", panel("x" * 300_000)), 400)
+    assert error["position"] == 262_144
+    error = assert_union(post("/query", panel(f"{CPU} as {'x' * 501}")), 400)
+    assert "legend" in error["message"]
