@@ -9,7 +9,8 @@ import json
 import os
 import re
 import stat
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -25,11 +26,8 @@ from bridge.commands.query import Asked, Format, Rows, run_query, write_rows
 from bridge.commands.rights import Rule, missing_rules, reading_rules, token_rules
 from bridge.demo import DemoOptions, create_simulator, demo_account
 from bridge.ovh.errors import OvhCredentialError
-from bridge.settings import Settings, given_settings
+from bridge.settings import Settings, SettingsError, given_settings
 from tests.servers import served
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
@@ -241,6 +239,17 @@ async def test_login_says_what_is_missing(
         await run_login(Application(account="c"), wait_s=0, output=None)
     with pytest.raises(UsageError, match="--service-account"):
         await run_login(Application(account="a"), wait_s=0, output=None)
+
+
+async def test_login_says_what_cannot_be_read(
+    no_sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del no_sources
+    with pytest.raises(SettingsError, match=r"^absent\.toml: cannot be read"):
+        await run_login(Application(config=Path("absent.toml")), wait_s=0, output=None)
+    monkeypatch.setenv("VSCOPE_ACCOUNTS", "[{")
+    with pytest.raises(SettingsError, match=r"^accounts: expected a JSON list"):
+        print_policy(Application())
 
 
 def test_policy_for_a_service_account(no_sources: Path, capsys: pytest.CaptureFixture[str]) -> None:

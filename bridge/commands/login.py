@@ -19,7 +19,8 @@ from bridge.commands.rights import OWN_RULES, iam_policy, reading_rules, token_r
 from bridge.ovh.api import OvhApi
 from bridge.ovh.errors import Call, OvhCredentialError
 from bridge.ovh.refusals import refusal
-from bridge.settings import given_settings, read_sources
+from bridge.settings import SettingsError, given_settings, read_sources
+from bridge.settings_sources import Problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,7 +115,13 @@ def _hand_over(consumer_key: str, output: Path | None) -> None:
 
 def _hints(application: Application) -> dict[str, Any]:
     """Return what is known of the account so far, unchecked."""
-    accounts = read_sources(application.config).get("accounts", [])
+    values = read_sources(application.config)
+    problems = [
+        f"{name}: {text.text}" for name, text in values.items() if isinstance(text, Problem)
+    ]
+    if problems:
+        raise SettingsError(problems)
+    accounts = values.get("accounts", [])
     tables = [table for table in accounts if isinstance(table, dict)]
     name = application.account
     if name is not None:
