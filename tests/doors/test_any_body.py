@@ -13,6 +13,8 @@ from tests.doors.stand import CPU, NOW
 from tests.doors.test_http import ROUTES, assert_union
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import httpx
 
 TEXTS = st.sampled_from(
@@ -37,41 +39,67 @@ VALUES = st.recursive(
 )
 
 
-def about(**known: Any) -> st.SearchStrategy[dict[str, Any]]:
-    """Objects with some of these keys, most of them sensible, some with anything in them."""
-    mixed = {key: st.one_of(strategy, strategy, VALUES) for key, strategy in known.items()}
-    return st.fixed_dictionaries({}, optional=mixed)
+def mostly(usual: st.SearchStrategy[Any], seldom: st.SearchStrategy[Any]) -> Any:
+    """The usual thing, or once in twenty times something else."""
+    return st.integers(0, 19).flatmap(lambda drawn: seldom if drawn == 19 else usual)
 
 
-RANGES = st.just({"from": (NOW - 7200) * 1000, "to": NOW * 1000}) | about(
-    **{"from": st.integers(0, NOW * 1000), "to": TEXTS}
+def about(
+    required: Mapping[str, Any] | None = None, **optional: Any
+) -> st.SearchStrategy[dict[str, Any]]:
+    """Objects with these keys, nearly all of them sensible, now and then anything in one."""
+
+    def mixed(known: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: mostly(one, VALUES) for key, one in known.items()}
+
+    return st.fixed_dictionaries(mixed(required or {}), optional=mixed(optional))
+
+
+GOOD_RANGE = st.just({"from": (NOW - 7200) * 1000, "to": NOW * 1000})
+RANGES = mostly(GOOD_RANGE, about({"from": st.integers(0, NOW * 1000), "to": TEXTS}))
+GOOD_TEXTS = st.sampled_from(
+    [
+        *(CPU, f"avg:{CPU}{{cluster=*}}", f"5m-max-zero:{CPU}{{vm=(vm-101|vm-103)}}"),
+        *("live:vm", "live:host{cluster=prod}", f"{CPU} as {{{{vm}}}}", f"rate:{CPU}", ""),
+        f"0all-sum:{CPU}",
+    ]
 )
-PAYLOADS = st.dictionaries(
-    st.sampled_from(["vm", "cluster", "aggregator", "group_by", "function", "fill", "legend"])
-    | st.sampled_from(["downsample", "rate", "format", "hidden", "target", "type", "x"]),
-    TEXTS | st.lists(TEXTS, max_size=2) | VALUES,
-    max_size=3,
+PAYLOADS: st.SearchStrategy[Any] = st.just({}) | st.fixed_dictionaries(
+    {},
+    optional={
+        "vm": st.sampled_from(["vm-101", ["vm-101", "(vm-102|vm-103)"], "", "regexp(1$)", "*"]),
+        "cluster": st.sampled_from(["prod", [], None, 7]),
+        "hidden": st.booleans(),
+        "format": st.sampled_from(["table", "ts"]),
+        "function": st.sampled_from(["max", "count"]),
+        "type": st.sampled_from(["vms", "hosts", "nics"]),
+        "x": VALUES,
+    },
 )
 TARGETS = about(
-    target=TEXTS,
-    refId=st.sampled_from(["A", "B"]),
+    {"target": GOOD_TEXTS},
+    refId=st.sampled_from(["A", "B", "Anno"]),
     payload=PAYLOADS,
-    type=TEXTS,
+    type=st.sampled_from(["table", "timeserie"]),
     hide=st.booleans(),
 )
-FILTERS = about(key=TEXTS, operator=TEXTS, value=TEXTS, values=st.lists(TEXTS, max_size=2))
+FILTERS = about(
+    key=st.sampled_from(["vm", "vm_name", "cluster", "zone", "vcpus"]),
+    operator=st.sampled_from(["=", "!=", "=~", "!~", "=|", "<"]),
+    value=st.sampled_from(["vm-101", "web01", "prod", "1", "", "^w"]),
+    values=st.lists(TEXTS, max_size=2),
+)
 BODIES = about(
+    {"range": RANGES, "targets": st.lists(TARGETS, max_size=3)},
     target=TEXTS,
-    targets=st.lists(TARGETS, max_size=3),
-    range=RANGES,
     intervalMs=st.integers(1, 10**9),
     maxDataPoints=st.integers(1, 10**9),
     adhocFilters=st.lists(FILTERS, max_size=2),
-    filters=st.lists(FILTERS, max_size=2),
-    annotation=about(query=TEXTS),
-    payload=PAYLOADS,
-    metric=TEXTS,
-    name=TEXTS,
+    filters=st.lists(FILTERS, max_size=1),
+    annotation=about(query=st.sampled_from(["", "live:task", "live:task{state=done}", "x"])),
+    payload=PAYLOADS | TEXTS,
+    metric=GOOD_TEXTS,
+    name=st.sampled_from(["vm", "cluster", "aggregator", "name", "hidden"]),
     key=TEXTS,
     timezone=TEXTS,
     scopedVars=VALUES,
