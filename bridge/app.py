@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -137,12 +138,16 @@ def create_app(settings: Settings) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         polling = asyncio.create_task(bridge.inventory.run())
+        # What lives as long as the process need not be walked at every collection.
+        gc.collect()
+        gc.freeze()
         try:
             yield
         finally:
             polling.cancel()
             await asyncio.gather(polling, return_exceptions=True)
             await bridge.close()
+            gc.unfreeze()
 
     return Starlette(
         routes=[

@@ -8,6 +8,7 @@ measured the way with one list a point two to seven times slower).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,56 +23,66 @@ if TYPE_CHECKING:
     Values = NDArray[np.float64]
 
 
-class DatapointsEncoder:
-    """Encodes the series of one answer; equal consecutive time axes are encoded once."""
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """What the series of one time axis share: where holes are, and the text of the stamps."""
 
-    def __init__(self) -> None:
-        self._stamps: Stamps | None = None
-        self._template = b""
+    holes: NDArray[np.intp]
+    template: bytes
+
+
+class DatapointsEncoder:
+    """Encodes the series of one target; equal time axes are encoded once.
+
+    Args:
+        step_ms: Where neighbouring stamps are further apart than this, a null is put one
+            step behind the earlier, so that a graph shows a hole and not a line; 0 puts none.
+        tolerance_ms: How much more than the step is no hole yet, for steps finer than the
+            history's own.
+    """
+
+    def __init__(self, *, step_ms: int = 0, tolerance_ms: int = 0) -> None:
+        self._step_ms = step_ms
+        self._longest_ms = step_ms + tolerance_ms
+        self._axes: dict[bytes, _Axis] = {}
 
     def encode(self, stamps_ms: Stamps, values: Values) -> bytes:
         """Return ``[[value|null, stamp], ...]`` as JSON.
 
         Args:
-            stamps_ms: Epoch milliseconds, ``int64``.
+            stamps_ms: Epoch milliseconds, ``int64``, ascending.
             values: As many, ``float64``.
         """
         if not len(stamps_ms):
             return b"[]"
-        if self._stamps is None or not np.array_equal(self._stamps, stamps_ms):
-            self._stamps = stamps_ms
-            self._template = b"[[%b," + column(stamps_ms).replace(b",", b"],[%b,") + b"]]"
-        return self._template % tuple(column(values).split(b","))
+        key = stamps_ms.tobytes()
+        axis = self._axes.get(key)
+        if axis is None:
+            if len(self._axes) >= _MOST_AXES:
+                self._axes.clear()
+            axis = self._axes[key] = self._axis(stamps_ms)
+        if len(axis.holes):
+            values = np.insert(values, axis.holes, np.nan)
+        return axis.template % tuple(column(values).split(b","))
+
+    def _axis(self, stamps_ms: Stamps) -> _Axis:
+        holes = np.empty(0, dtype=np.intp)
+        if self._step_ms:
+            before = np.flatnonzero(np.diff(stamps_ms) > self._longest_ms)
+            holes = before + 1
+            stamps_ms = np.insert(stamps_ms, holes, stamps_ms[before] + self._step_ms)
+        places = column(stamps_ms).replace(b",", b"],[%b,")
+        return _Axis(holes, b"[[%b," + places + b"]]")
+
+
+#: Time axes kept at once: series that differ in theirs must not pile up texts.
+_MOST_AXES = 32
 
 
 def column(numbers: Stamps | Values) -> bytes:
     """Encode a column as JSON numbers joined by commas, without the brackets."""
     encoded = orjson.dumps(np.ascontiguousarray(numbers), option=orjson.OPT_SERIALIZE_NUMPY)
     return encoded[1:-1]
-
-
-def with_gaps(
-    stamps_ms: Stamps, values: Values, *, step_ms: int, tolerance_ms: int = 0
-) -> tuple[Stamps, Values]:
-    """Put one NaN where buckets are missing, so that a graph shows a hole and not a line.
-
-    Args:
-        stamps_ms: Ascending bucket starts.
-        values: As many.
-        step_ms: Distance of neighbouring buckets.
-        tolerance_ms: How much more than the step is no hole yet, for steps finer than the
-            history's own.
-
-    Returns:
-        The columns with the NaN one step behind the bucket before each hole.
-    """
-    before = np.flatnonzero(np.diff(stamps_ms) > step_ms + tolerance_ms)
-    if not len(before):
-        return stamps_ms, values
-    return (
-        np.insert(stamps_ms, before + 1, stamps_ms[before] + step_ms),
-        np.insert(values, before + 1, np.nan),
-    )
 
 
 def encode_rows(

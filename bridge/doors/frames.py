@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from bridge.doors.datapoints import DatapointsEncoder, encode_rows, with_gaps
+from bridge.doors.datapoints import DatapointsEncoder, encode_rows
 from bridge.doors.titles import Named, titles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bridge.model import Downsample
     from bridge.ovh.live import Table
@@ -65,8 +65,8 @@ def count_points(results: Sequence[Result]) -> int:
     )
 
 
-def encode(results: Sequence[Result], *, source_step_ms: int) -> bytes:
-    """Encode the answers to all targets as one JSON list, in their order.
+def elements(results: Sequence[Result], *, source_step_ms: int) -> Iterator[bytes]:
+    """Encode the answers to all targets, in their order, one JSON element at a time.
 
     Args:
         results: One a target.
@@ -79,23 +79,21 @@ def encode(results: Sequence[Result], *, source_step_ms: int) -> bytes:
         for one in result.named
     ]
     title_of = dict(zip(map(id, drawn), titles(drawn), strict=True))
-    encoder = DatapointsEncoder()
-    elements: list[dict[str, Any]] = []
     for result in results:
         if isinstance(result, TableResult):
-            elements.append(_live_element(result))
+            yield orjson.dumps(_live_element(result))
         elif result.table:
-            elements.append(_long_table(result))
+            yield orjson.dumps(_long_table(result))
         else:
-            made = [
-                _series_element(one, title_of[id(one)], result.downsample, encoder, source_step_ms)
-                for one in result.named
-            ]
-            if result.notices:
-                made = made or [_empty(result.ref_id)]
-                made[0]["meta"] = _meta(result.notices)
-            elements += made
-    return orjson.dumps(elements)
+            notices = result.notices
+            if notices and not result.named:
+                yield orjson.dumps(_table(result.ref_id, [], [], notices))
+            encoder = _encoder(result.downsample, source_step_ms)
+            for one in result.named:
+                head = _head(one, title_of[id(one)], notices)
+                notices = ()
+                points = encoder.encode(one.series.stamps_ms, one.series.values)
+                yield b"".join((orjson.dumps(head)[:-1], b',"datapoints":', points, b"}"))
 
 
 def unit_of(named: Named) -> str | None:
@@ -108,15 +106,9 @@ def unit_of(named: Named) -> str | None:
     return unit
 
 
-def _series_element(
-    one: Named, title: str, downsample: Downsample, encoder: DatapointsEncoder, source_step_ms: int
-) -> dict[str, Any]:
-    stamps, values = one.series.stamps_ms, one.series.values
-    step = downsample.interval_ms
-    if step and not downsample.calendar and downsample.fill == "none":
-        tolerance = source_step_ms if step < source_step_ms else 0
-        stamps, values = with_gaps(stamps, values, step_ms=step, tolerance_ms=tolerance)
-    element: dict[str, Any] = {
+def _head(one: Named, title: str, notices: Sequence[str]) -> dict[str, Any]:
+    """Return an element of a time series without its points."""
+    head: dict[str, Any] = {
         "target": title,
         "title": title,
         "refId": one.ref_id,
@@ -124,9 +116,19 @@ def _series_element(
     }
     unit = unit_of(one)
     if unit is not None:
-        element["unit"] = unit
-    element["datapoints"] = orjson.Fragment(encoder.encode(stamps, values))
-    return element
+        head["unit"] = unit
+    if notices:
+        head["meta"] = _meta(notices)
+    return head
+
+
+def _encoder(downsample: Downsample, source_step_ms: int) -> DatapointsEncoder:
+    step = downsample.interval_ms
+    if downsample.calendar or downsample.fill != "none":
+        return DatapointsEncoder()
+    return DatapointsEncoder(
+        step_ms=step, tolerance_ms=source_step_ms if step < source_step_ms else 0
+    )
 
 
 def _long_table(result: SeriesResult) -> dict[str, Any]:
@@ -171,11 +173,6 @@ def _live_element(result: TableResult) -> dict[str, Any]:
         for column in result.table.columns
     ]
     return {**_table(result.ref_id, columns, result.table.rows, ()), "name": result.name}
-
-
-def _empty(ref_id: str) -> dict[str, Any]:
-    """Return an element without data that can carry notices; a panel says "No data"."""
-    return _table(ref_id, [], [], ())
 
 
 def _table(

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from bridge.doors.adhoc import AdHoc, compare_rows, narrow_series, read_adhoc, split_live
 from bridge.doors.annotations import annotation_table, wants_annotations
 from bridge.doors.fields import positive, read_window
-from bridge.doors.frames import Result, SeriesResult, TableResult, count_points, encode
+from bridge.doors.frames import Result, SeriesResult, TableResult, count_points, elements
 from bridge.doors.http import JsonResponse, PlacedError, both, kind_of, read_object
 from bridge.doors.payload import Wanted, apply_payload
 from bridge.doors.titles import Named
@@ -22,6 +22,7 @@ from bridge.engine.grammar import LiveTarget, SeriesTarget, parse_target
 from bridge.engine.steps import choose_step
 from bridge.errors import BadRequestError, BridgeError, TooMuchError
 from bridge.model import Downsample, Query
+from bridge.offload import in_slices
 from bridge.ovh.live import Table, live_columns, live_table
 
 if TYPE_CHECKING:
@@ -110,9 +111,15 @@ async def answer(doorway: Doorway, body: Mapping[str, Any]) -> bytes:
     )
     results = await _gather(doorway, ask, targets)
     step = doorway.limits.source_step_ms
-    if count_points(results) > THREAD_POINTS:
-        return await asyncio.to_thread(encode, results, source_step_ms=step)
-    return encode(results, source_step_ms=step)
+    work = elements(results, source_step_ms=step)
+    long = count_points(results) > THREAD_POINTS
+    made = await in_slices(work) if long else list(work)
+    if not made:
+        return b"[]"
+    # Brackets go into the outer elements: joining them on would copy the whole answer again.
+    made[0] = b"[" + made[0]
+    made[-1] += b"]"
+    return b",".join(made)
 
 
 def _visible(doorway: Doorway, body: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:

@@ -6,7 +6,6 @@ thread, so that the event loop stays free.
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol
@@ -29,9 +28,10 @@ from bridge.model import (
     Series,
     TagFilter,
 )
+from bridge.offload import in_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -128,19 +128,17 @@ class Engine:
             return Answer((), _unknown_labels(metric, query.filters))
         fetched = await self._fetch(query, plan, pushed)
 
-        def compute() -> Answer:
-            selected = [
-                (tags, line)
-                for stored, line in fetched
-                if matches(tags := labels.enrich(metric.kind, stored))
-                and not (query.explicit_tags and set(stored) != {f.key for f in query.filters})
-            ]
-            return self._answer(query, plan, selected)
-
-        total = sum(len(stamps) for _, (stamps, _) in fetched)
-        answer = await asyncio.to_thread(compute) if total > THREAD_POINTS else compute()
-        if answer.series:
-            return answer
+        selected = [
+            (tags, line)
+            for stored, line in fetched
+            if matches(tags := labels.enrich(metric.kind, stored))
+            and not (query.explicit_tags and set(stored) != {f.key for f in query.filters})
+        ]
+        work = self._series(query, plan, selected)
+        total = sum(len(stamps) for _, (stamps, _) in selected)
+        series = await in_slices(work) if total > THREAD_POINTS else list(work)
+        if series:
+            return Answer(tuple(series))
         return Answer((), _unknown_labels(metric, query.filters))
 
     async def lookup(
@@ -174,7 +172,7 @@ class Engine:
                 query.metric, pushed, plan.scan_start_ms, plan.scan_end_ms - 1, self._max_points
             )
             points = await self._source.points(request)
-            return await asyncio.to_thread(self._from_points, points, query, plan)
+            return await in_slices(_downsampled(points, query, plan))
         wanted = BucketRequest(
             query.metric,
             pushed,
@@ -185,16 +183,6 @@ class Engine:
         )
         return _from_buckets(await self._source.buckets(wanted), plan)
 
-    def _from_points(self, points: Iterable[Points], query: Query, plan: Plan) -> list[Labelled]:
-        spec = query.downsample
-        lines: list[Labelled] = []
-        for series in points:
-            line = (series.stamps_ms, series.values)
-            if spec is not None:
-                line = downsample_points(series, query, spec, plan)
-            lines.append((series.tags, line))
-        return lines
-
     def _check_points(self, points: int) -> None:
         if points > self._max_points:
             raise TooMuchError(
@@ -203,7 +191,7 @@ class Engine:
                 "narrow the range or the filters, or take a wider step"
             )
 
-    def _answer(self, query: Query, plan: Plan, selected: Sequence[Labelled]) -> Answer:
+    def _series(self, query: Query, plan: Plan, selected: Sequence[Labelled]) -> Iterator[Series]:
         groups = _group(query, selected)
         if len(groups) > self._max_series:
             raise TooMuchError(
@@ -211,7 +199,6 @@ class Engine:
                 "(setting max_series): filter, or group by fewer labels"
             )
         hidden = CHANGING_LABELS - {f.key for f in query.filters}
-        series = []
         for members in groups:
             lines = [line for _, own in members if len((line := _shape(own, query, plan))[0])]
             if not lines:
@@ -230,10 +217,7 @@ class Engine:
                     "use another aggregator or downsampling function"
                 )
             tags, aggregated = _common_tags([tags for tags, _ in members], hidden)
-            series.append(
-                Series(query.metric, tags, aggregated, stamps[low:high], values[low:high])
-            )
-        return Answer(tuple(series))
+            yield Series(query.metric, tags, aggregated, stamps[low:high], values[low:high])
 
 
 def _shape(line: Line, query: Query, plan: Plan) -> Line:
@@ -246,6 +230,14 @@ def _shape(line: Line, query: Query, plan: Plan) -> Line:
     if query.rate and len(line[0]):
         line = rates(*line, query.rate)
     return line
+
+
+def _downsampled(points: Iterable[Points], query: Query, plan: Plan) -> Iterator[Labelled]:
+    for series in points:
+        line = (series.stamps_ms, series.values)
+        if query.downsample is not None:
+            line = downsample_points(series, query, query.downsample, plan)
+        yield series.tags, line
 
 
 def _from_buckets(buckets: Iterable[Buckets], plan: Plan) -> list[Labelled]:

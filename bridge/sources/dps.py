@@ -18,7 +18,7 @@ import orjson
 from bridge.errors import UpstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -27,8 +27,10 @@ _HAS_SIMDJSON = find_spec("simdjson") is not None
 if _HAS_SIMDJSON:
     import simdjson
 
-#: Turns ``{"1":2}`` into ``[1,2]``, quotes deleted.
-_FLAT = bytes.maketrans(b":{}", b",[]")
+#: Turns ``{"1":2}`` into ``[ 1 ,2]``.
+_FLAT = bytes.maketrans(b':{}"', b",[] ")
+
+_COLON = ord(":")
 
 #: Bytes from which the fast way is faster.
 _WORTH_IT = 256
@@ -55,8 +57,8 @@ class AnswerSeries:
     values: NDArray[np.float64]
 
 
-def parse_answer(body: bytes, who: str) -> tuple[AnswerSeries, ...]:
-    """Parse the body of a successful ``/api/query``.
+def read_answer(body: bytes, who: str) -> Iterator[AnswerSeries]:
+    """Parse the body of a successful ``/api/query``, series by series.
 
     Args:
         body: The JSON array.
@@ -78,15 +80,13 @@ def parse_answer(body: bytes, who: str) -> tuple[AnswerSeries, ...]:
     if len(heads) != len(spans):
         raise UpstreamError(f"{who} answered something that is not a list of series")
     decoder = _Decoder()
-    series = []
     for head, span in zip(heads, spans, strict=True):
         tags = _tags(head, who)
         try:
             stamps, values = decoder.decode(span)
         except (ValueError, TypeError, OverflowError, AttributeError):
             raise UpstreamError(f"{who} answered points that are not numbers") from None
-        series.append(_tidy(tags, stamps, values))
-    return tuple(series)
+        yield _tidy(tags, stamps, values)
 
 
 class _Decoder:
@@ -113,13 +113,14 @@ class _Decoder:
         if self._parser is None or len(span) < _WORTH_IT or b"[" in span:
             return None
         try:
-            numbers = self._parser.parse(span.translate(_FLAT, b'"'))
+            numbers = self._parser.parse(span.translate(_FLAT))
             if not isinstance(numbers, simdjson.Array):
                 return None
             pairs = np.frombuffer(numbers.as_buffer(of_type="d"))
         except (ValueError, TypeError, RuntimeError):
             return None
-        if len(pairs) != 2 * span.count(b":"):
+        colons = np.count_nonzero(np.frombuffer(span, dtype=np.uint8) == _COLON)
+        if len(pairs) != 2 * colons:
             return None
         stamps = pairs[0::2].astype(np.int64)
         exact = np.array_equal(stamps, pairs[0::2]) and int(stamps[-1]) < _LARGEST_STAMP
@@ -170,7 +171,7 @@ def _tidy(
     finite = np.isfinite(values)
     if not finite.all():
         stamps, values = stamps[finite], values[finite]
-    if len(stamps) > 1 and (np.diff(stamps) <= 0).any():
+    if len(stamps) > 1 and (stamps[1:] <= stamps[:-1]).any():
         stamps, first = np.unique(stamps, return_index=True)
         values = values[first]
     return AnswerSeries(tags, stamps, values)

@@ -27,10 +27,11 @@ from bridge.engine.downsample import into_buckets
 from bridge.engine.filters import literals, match_all
 from bridge.errors import BadRequestError, TooMuchError, UpstreamError
 from bridge.model import BucketFunction, Buckets, FilterKind, PointRequest, Points
-from bridge.sources.dps import parse_answer
+from bridge.offload import in_slices
+from bridge.sources.dps import read_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from bridge.model import BucketRequest, TagFilter
     from bridge.ovh.token import VscopeToken
@@ -224,12 +225,10 @@ class Erlenmeyer:
         self._series[metric] = found
         return found
 
-    async def _ask(
-        self, sub_query: dict[str, Any], start_s: int, end_s: int
-    ) -> tuple[AnswerSeries, ...]:
+    async def _ask(self, sub_query: dict[str, Any], start_s: int, end_s: int) -> list[AnswerSeries]:
         body = orjson.dumps({"start": start_s, "end": end_s, "queries": [sub_query]})
         reply = await self._send("POST", "/api/query", body)
-        return await asyncio.to_thread(parse_answer, reply.body, self._name)
+        return await in_slices(read_answer(reply.body, self._name))
 
     async def _send(self, method: str, path: str, body: bytes | None) -> Reply:
         token = await self._tokens.get()
@@ -323,7 +322,7 @@ def _refuse_script(text: str, what: str, *, pattern: bool = False) -> None:
             )
 
 
-def _by_tags(answers: list[tuple[AnswerSeries, ...]], who: str) -> list[tuple[AnswerSeries, ...]]:
+def _by_tags(answers: Sequence[Sequence[AnswerSeries]], who: str) -> list[tuple[AnswerSeries, ...]]:
     """Pair the series of several functions by their tags.
 
     Raises:
@@ -341,7 +340,9 @@ def _merge(
     same: tuple[AnswerSeries, ...], functions: list[BucketFunction], shift_s: int
 ) -> Buckets:
     first = same[0]
-    if any(len(s.stamps) != len(first.stamps) or (s.stamps != first.stamps).any() for s in same):
+    if any(
+        len(s.stamps) != len(first.stamps) or (s.stamps != first.stamps).any() for s in same[1:]
+    ):
         raise UpstreamError("a bucket came with one function but not with another")
     return Buckets(
         first.tags,

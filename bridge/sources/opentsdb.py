@@ -18,7 +18,8 @@ from cachetools import TTLCache
 from bridge.engine.filters import literals, match_all
 from bridge.errors import BadRequestError, TooMuchError, UpstreamError, UpstreamTimeoutError
 from bridge.model import Buckets, FilterKind, Points, TagFilter
-from bridge.sources.dps import parse_answer
+from bridge.offload import in_slices
+from bridge.sources.dps import read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -196,7 +197,7 @@ class OpenTsdb:
                 flt for flt in sub_query["filters"] if flt["type"] != FilterKind.LITERAL_OR
             ]
             reply = await self._query(question, sub_query)
-        answer = await asyncio.to_thread(parse_answer, self._accepted(reply).body, self.name)
+        answer = await in_slices(read_answer(self._accepted(reply).body, self.name))
         matches = match_all(filters)
         return [one for one in answer if len(one.stamps) and matches(one.tags)]
 

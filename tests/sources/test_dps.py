@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import UpstreamError
-from bridge.sources.dps import parse_answer
+from bridge.sources.dps import read_answer
 
 tags = st.dictionaries(st.text(min_size=1), st.text(), max_size=3)
 numbers = st.one_of(
@@ -46,14 +46,14 @@ def test_equals_the_standard_library(
     body = json.dumps(elements, separators=separators).encode()
     got = [
         (dict(s.tags), dict(zip(s.stamps.tolist(), s.values.tolist(), strict=True)))
-        for s in parse_answer(body, "x")
+        for s in read_answer(body, "x")
     ]
     assert got == expected(elements)
 
 
 @given(st.lists(element, max_size=2))
 def test_stamps_ascend(elements: list[dict[str, Any]]) -> None:
-    for series in parse_answer(json.dumps(elements, separators=(",", ":")).encode(), "x"):
+    for series in read_answer(json.dumps(elements, separators=(",", ":")).encode(), "x"):
         assert series.stamps.tolist() == sorted(set(series.stamps.tolist()))
         assert all(math.isfinite(v) for v in series.values)
 
@@ -83,10 +83,10 @@ def test_stamps_ascend(elements: list[dict[str, Any]]) -> None:
 )
 def test_refuses_what_is_no_answer(body: bytes) -> None:
     with pytest.raises(UpstreamError, match="history answered"):
-        parse_answer(body, "history")
+        tuple(read_answer(body, "history"))
 
 
 @given(st.binary(max_size=60))
 def test_never_raises_anything_else(body: bytes) -> None:
     with contextlib.suppress(UpstreamError):
-        parse_answer(b'[{"tags":{},"dps":{' + body, "x")
+        tuple(read_answer(b'[{"tags":{},"dps":{' + body, "x"))
