@@ -166,7 +166,9 @@ class Engine:
         span = plan.scan_end_ms - plan.scan_start_ms
         per_series = -(-span // (plan.step_ms or self._source_step_ms))
         self._check_points(per_series)
-        self._check_points(per_series * len(await self._source.lookup(query.metric, pushed)))
+        # The whole list is at hand; narrowing it is only worth it where it decides.
+        if per_series * len(await self._source.lookup(query.metric, ())) > self._max_points:
+            self._check_points(per_series * len(await self._source.lookup(query.metric, pushed)))
         if plan.function is None:
             request = PointRequest(
                 query.metric, pushed, plan.scan_start_ms, plan.scan_end_ms - 1, self._max_points
@@ -264,6 +266,8 @@ def _common_tags(
     members: Sequence[Mapping[str, str]], hidden: frozenset[str]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Split keys into those with one value and those with several (reference: opentsdb 1a)."""
+    if len(members) == 1:
+        return {key: value for key, value in members[0].items() if key not in hidden}, ()
     seen: dict[str, set[str]] = defaultdict(set)
     for tags in members:
         for key, value in tags.items():

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
@@ -61,6 +62,14 @@ class Tokens(Protocol):
         """Return a newer token than the rejected one, or the same where there is none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The series of a metric, and which sets of labels they have."""
+
+    series: tuple[Tags, ...]
+    label_sets: tuple[frozenset[str], ...]
+
+
 class Erlenmeyer:
     """The history of one service at OVHcloud.
 
@@ -77,8 +86,8 @@ class Erlenmeyer:
         self._name = name
         self._upstream = upstream
         self._tokens = tokens
-        self._series: TTLCache[str, tuple[Tags, ...]] = TTLCache(256, LOOKUP_TTL_S, clock)
-        self._lookups: dict[str, asyncio.Task[tuple[Tags, ...]]] = {}
+        self._listings: TTLCache[str, Listing] = TTLCache(256, LOOKUP_TTL_S, clock)
+        self._lookups: dict[str, asyncio.Task[Listing]] = {}
 
     @property
     def name(self) -> str:
@@ -92,8 +101,11 @@ class Erlenmeyer:
             BadRequestError: A metric name that could change the script.
             UpstreamError, UpstreamTimeoutError, NotOfferedError: No list.
         """
+        found = (await self._listing(metric)).series
+        if not filters:
+            return found
         matches = match_all(filters)
-        return tuple(tags for tags in await self._all_series(metric) if matches(tags))
+        return tuple(tags for tags in found if matches(tags))
 
     async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
         """Fetch epoch-aligned buckets, one upstream request per function, in parallel.
@@ -103,12 +115,10 @@ class Erlenmeyer:
             UpstreamError, UpstreamTimeoutError, NotOfferedError: No complete answer.
         """
         selector = _selector(request.metric, request.filters)
-        label_sets = sorted(
-            {frozenset(tags) for tags in await self._all_series(request.metric)}, key=sorted
-        )
+        label_sets = (await self._listing(request.metric)).label_sets
         if any(one < other for one, other in itertools.permutations(label_sets, 2)):
             return await self._buckets_of_points(request)
-        label_sets = [labels for labels in label_sets if selector.keys() <= labels]
+        label_sets = tuple(labels for labels in label_sets if selector.keys() <= labels)
         parts = await asyncio.gather(
             *(
                 self._buckets_of_labels(request, dict.fromkeys(sorted(labels), "*") | selector)
@@ -118,7 +128,7 @@ class Erlenmeyer:
         for labels, part in zip(label_sets, parts, strict=True):
             if any(buckets.tags.keys() != labels for buckets in part):
                 # A series with more labels has appeared: its group may have merged others.
-                self._series.pop(request.metric, None)
+                self._listings.pop(request.metric, None)
                 return await self._buckets_of_points(request)
         matches = match_all(request.filters)
         return tuple(buckets for part in parts for buckets in part if matches(buckets.tags))
@@ -200,9 +210,9 @@ class Erlenmeyer:
 
         return await asyncio.to_thread(reduce)
 
-    async def _all_series(self, metric: str) -> tuple[Tags, ...]:
+    async def _listing(self, metric: str) -> Listing:
         _refuse_script(metric, "metric")
-        known = self._series.get(metric)
+        known = self._listings.get(metric)
         if known is not None:
             return known
         running = self._lookups.get(metric)
@@ -212,7 +222,7 @@ class Erlenmeyer:
             running.add_done_callback(lambda _: self._lookups.pop(metric, None))
         return await asyncio.shield(running)
 
-    async def _look_up(self, metric: str) -> tuple[Tags, ...]:
+    async def _look_up(self, metric: str) -> Listing:
         reply = await self._send("GET", f"/api/search/lookup?m={quote(metric, safe='')}", None)
         try:
             results = orjson.loads(reply.body)["results"] or []
@@ -222,8 +232,9 @@ class Erlenmeyer:
             )
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
             raise UpstreamError(f"{self._name} answered a list of series that is none") from None
-        self._series[metric] = found
-        return found
+        listing = Listing(found, tuple(sorted({frozenset(tags) for tags in found}, key=sorted)))
+        self._listings[metric] = listing
+        return listing
 
     async def _ask(self, sub_query: dict[str, Any], start_s: int, end_s: int) -> list[AnswerSeries]:
         body = orjson.dumps({"start": start_s, "end": end_s, "queries": [sub_query]})

@@ -140,6 +140,8 @@ class OpenTsdb:
             if not known:
                 known = await self._looked_up(metric, use_meta=False)
             self._series[metric] = known
+        if not filters:
+            return known
         matches = match_all(filters)
         return tuple(tags for tags in known if matches(tags))
 
