@@ -1,7 +1,9 @@
-"""Long work beside the event loop, in slices.
+"""Long work beside other requests, in slices.
 
-A worker thread that computes for long keeps taking the interpreter back from the event
-loop. Between two slices no thread computes, so waiting requests get their turn.
+Work of medium size runs in the event loop itself, which gets a turn after every slice; a
+thread would only cost latency, since almost all of the work holds the interpreter. Large
+work, whose single steps may be long, runs in a worker thread; between two slices no thread
+computes, so that waiting requests get the interpreter (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -16,14 +18,18 @@ if TYPE_CHECKING:
 ItemT = TypeVar("ItemT")
 
 #: Seconds of work between two turns of the event loop.
-SLICE_S = 0.01
+SLICE_S = 0.004
+
+#: Points from which a worker thread does the work.
+THREAD_POINTS = 200_000
 
 
-async def in_slices(work: Iterator[ItemT]) -> list[ItemT]:
-    """Run an iterator to its end in a worker thread, a slice at a time.
+async def in_slices(work: Iterator[ItemT], points: int) -> list[ItemT]:
+    """Run an iterator to its end, a slice at a time.
 
     Args:
-        work: Does its computing in ``__next__``; each step should be short.
+        work: Does its computing in ``__next__``.
+        points: About how many points it goes through.
     """
     done: list[ItemT] = []
 
@@ -35,6 +41,10 @@ async def in_slices(work: Iterator[ItemT]) -> list[ItemT]:
                 return True
         return False
 
-    while await asyncio.to_thread(one_slice):
-        pass
+    if points > THREAD_POINTS:
+        while await asyncio.to_thread(one_slice):
+            pass
+    else:
+        while one_slice():  # noqa: ASYNC110 -- nothing is waited for: each turn works
+            await asyncio.sleep(0)
     return done

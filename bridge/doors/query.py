@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from bridge.doors.doorway import Doorway
     from bridge.model import Answer, Window
 
-#: Points from which encoding moves to a worker thread.
-THREAD_POINTS = 20_000
 #: Longest name of a query, which each series repeats.
 MAX_REF_ID = 200
 #: What SimpleJSON sends for a target that has not been chosen yet.
@@ -112,8 +110,7 @@ async def answer(doorway: Doorway, body: Mapping[str, Any]) -> bytes:
     results = await _gather(doorway, ask, targets)
     step = doorway.limits.source_step_ms
     work = elements(results, source_step_ms=step)
-    long = count_points(results) > THREAD_POINTS
-    made = await in_slices(work) if long else list(work)
+    made = await in_slices(work, count_points(results))
     if not made:
         return b"[]"
     # Brackets go into the outer elements: joining them on would copy the whole answer again.

@@ -45,9 +45,6 @@ if TYPE_CHECKING:
 #: The most object names pushed down as a list; more are filtered after the fetch.
 MAX_PUSHED_NAMES = 200
 
-#: Points in a fetch from which computing moves to a worker thread.
-THREAD_POINTS = 20_000
-
 
 class Enrichment(Protocol):
     """What the engine asks of the inventory."""
@@ -136,7 +133,7 @@ class Engine:
         ]
         work = self._series(query, plan, selected)
         total = sum(len(stamps) for _, (stamps, _) in selected)
-        series = await in_slices(work) if total > THREAD_POINTS else list(work)
+        series = await in_slices(work, total)
         if series:
             return Answer(tuple(series))
         return Answer((), _unknown_labels(metric, query.filters))
@@ -174,7 +171,8 @@ class Engine:
                 query.metric, pushed, plan.scan_start_ms, plan.scan_end_ms - 1, self._max_points
             )
             points = await self._source.points(request)
-            return await in_slices(_downsampled(points, query, plan))
+            total = sum(len(one.stamps_ms) for one in points)
+            return await in_slices(_downsampled(points, query, plan), total)
         wanted = BucketRequest(
             query.metric,
             pushed,

@@ -38,6 +38,9 @@ _WORTH_IT = 256
 #: Stamps stay exact as doubles below this.
 _LARGEST_STAMP = 2**53
 
+#: Bytes of an answer that one point takes, about.
+BYTES_PER_POINT = 20
+
 #: Cannot occur inside a JSON string, where a quote is escaped.
 _MARK = b'"dps":{'
 

@@ -29,7 +29,7 @@ from bridge.engine.filters import literals, match_all
 from bridge.errors import BadRequestError, TooMuchError, UpstreamError
 from bridge.model import BucketFunction, Buckets, FilterKind, PointRequest, Points
 from bridge.offload import in_slices
-from bridge.sources.dps import read_answer
+from bridge.sources.dps import BYTES_PER_POINT, read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -239,7 +239,9 @@ class Erlenmeyer:
     async def _ask(self, sub_query: dict[str, Any], start_s: int, end_s: int) -> list[AnswerSeries]:
         body = orjson.dumps({"start": start_s, "end": end_s, "queries": [sub_query]})
         reply = await self._send("POST", "/api/query", body)
-        return await in_slices(read_answer(reply.body, self._name))
+        return await in_slices(
+            read_answer(reply.body, self._name), len(reply.body) // BYTES_PER_POINT
+        )
 
     async def _send(self, method: str, path: str, body: bytes | None) -> Reply:
         token = await self._tokens.get()

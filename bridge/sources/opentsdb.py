@@ -19,7 +19,7 @@ from bridge.engine.filters import literals, match_all
 from bridge.errors import BadRequestError, TooMuchError, UpstreamError, UpstreamTimeoutError
 from bridge.model import Buckets, FilterKind, Points, TagFilter
 from bridge.offload import in_slices
-from bridge.sources.dps import read_answer
+from bridge.sources.dps import BYTES_PER_POINT, read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -199,7 +199,8 @@ class OpenTsdb:
                 flt for flt in sub_query["filters"] if flt["type"] != FilterKind.LITERAL_OR
             ]
             reply = await self._query(question, sub_query)
-        answer = await in_slices(read_answer(self._accepted(reply).body, self.name))
+        body = self._accepted(reply).body
+        answer = await in_slices(read_answer(body, self.name), len(body) // BYTES_PER_POINT)
         matches = match_all(filters)
         return [one for one in answer if len(one.stamps) and matches(one.tags)]
 
