@@ -1,0 +1,259 @@
+"""Bridge and simulated OVHcloud as two processes, started, asked, killed and started again."""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from bridge.demo import demo_account
+from bridge.demo.apiv6.credentials import APPLICATION_SECRET, CONSUMER_KEY
+from tests.commands import Running, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+GUIDE_HOST = "172.17.86.51"
+GUIDE_DATACENTER = "pcc-37-187-228-180_datacenter869"
+PASSWORD, TOKEN = "grafana-password-marked", "grafana-token-marked"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Stand:
+    """The two processes, and a client that Grafana's proxy would be."""
+
+    bridge: Running
+    simulator: Running
+    client: httpx.Client
+    simulator_url: str
+    start_simulator: Callable[[], Running]
+
+    def series(self, hours: float, *targets: str, **more: Any) -> httpx.Response:
+        now = time.time()
+        body = {
+            "range": {"from": iso(now - hours * 3600), "to": iso(now)},
+            "intervalMs": 60_000,
+            "maxDataPoints": 1_000,
+            "targets": [
+                {"refId": chr(65 + at), "target": text, "type": "timeserie"}
+                for at, text in enumerate(targets)
+            ],
+            **more,
+        }
+        return self.client.post("/query", json=body)
+
+    def wait_until_ready(self) -> None:
+        for _ in range(400):
+            if self.client.get("/readyz").status_code == 200:
+                return
+            time.sleep(0.05)
+        pytest.fail(f"never ready: {self.client.get('/readyz').text}")
+
+
+def iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+@pytest.fixture
+def stand(tmp_path: Path) -> Iterator[Stand]:
+    simulator_port, bridge_port = free_port(), free_port()
+    simulator_url = f"http://127.0.0.1:{simulator_port}"
+    account = demo_account(simulator_url)
+    config = tmp_path / "bridge.toml"
+    config.write_text(
+        f"""
+port = {bridge_port}
+log_level = "debug"
+poll_interval_s = 1
+deadline_s = 5
+metrics_hosts = ["127.0.0.1"]
+
+[[credentials]]
+name = "grafana"
+password = "{PASSWORD}"
+token = "{TOKEN}"
+
+[[accounts]]
+name = "demo"
+api_url = "{account.api_url}"
+application_key = "{account.application_key}"
+application_secret = "{APPLICATION_SECRET}"
+consumer_key = "{CONSUMER_KEY}"
+calls_per_minute = 6000
+"""
+    )
+    processes = []
+
+    def start_simulator() -> Running:
+        context = running("simulate", "--port", str(simulator_port), cwd=tmp_path)
+        processes.append(context)
+        started = context.__enter__()
+        started.until(str(simulator_port))
+        return started
+
+    simulator = start_simulator()
+    auth = httpx.BasicAuth("grafana", PASSWORD)
+    with (
+        running("serve", "--config", str(config), cwd=tmp_path) as bridge,
+        httpx.Client(base_url=f"http://127.0.0.1:{bridge_port}", auth=auth, timeout=30) as client,
+    ):
+        bridge.until(str(bridge_port))
+        made = Stand(bridge, simulator, client, simulator_url, start_simulator)
+        made.wait_until_ready()
+        yield made
+    for context in processes:
+        context.__exit__(None, None, None)
+
+
+def raw_front_end(stand: Stand, metric: str, vm: str) -> dict[int, float]:
+    """What the front end answers to someone who asks it directly, as Grafana would."""
+    token = vscope_token(stand)
+    now = int(time.time())
+    question = {
+        "start": now - 6 * 3600,
+        "end": now,
+        "queries": [
+            {"metric": metric, "aggregator": "avg", "downsample": "5m-avg", "tags": {"vm": vm}}
+        ],
+    }
+    answer = httpx.post(
+        f"{stand.simulator_url}/opentsdb/api/query", json=question, auth=("read", token)
+    )
+    (series,) = answer.json()
+    return {int(stamp): value for stamp, value in series["dps"].items()}
+
+
+def vscope_token(stand: Stand) -> str:
+    import ovh  # noqa: PLC0415 -- the real client, only here
+
+    account = demo_account(stand.simulator_url)
+    client = ovh.Client(
+        endpoint="ovh-eu",
+        application_key=account.application_key,
+        application_secret=APPLICATION_SECRET,
+        consumer_key=CONSUMER_KEY,
+    )
+    client._endpoint = account.api_url
+    (service,) = client.get("/dedicatedCloud")
+    for user in client.get(f"/dedicatedCloud/{service}/user"):
+        if client.get(f"/dedicatedCloud/{service}/user/{user}")["name"] == "admin":
+            return str(client.post(f"/dedicatedCloud/{service}/user/{user}/metricsToken")["token"])
+    pytest.fail("the simulator has no user admin")
+
+
+def test_the_guides_example(stand: Stand) -> None:
+    where = f"{{datacenter={GUIDE_DATACENTER},host={GUIDE_HOST}}}"
+    metrics = ["vscope.host.mem.usage.perc", "vscope.host.cpu.usage.perc", "vscope.host.net.rx"]
+    answer = stand.series(24, *(f"sum:20m-max-zero:{metric}{where}" for metric in metrics))
+    assert answer.status_code == 200
+    series = answer.json()
+    assert [one["tags"]["metric"] for one in series] == metrics
+    for one in series:
+        assert one["tags"]["host"] == GUIDE_HOST
+        stamps = [stamp for _, stamp in one["datapoints"]]
+        assert len(stamps) in (72, 73)
+        assert all(stamp % 1_200_000 == 0 for stamp in stamps)
+        assert all(value >= 0 for value, _ in one["datapoints"])
+
+
+def test_a_dead_machine_ends_although_the_front_end_draws_it_on(stand: Stand) -> None:
+    metric = "vscope.vm.cpu.usage.perc"
+    everyone = stand.series(6, metric).json()
+    newest = max(one["datapoints"][-1][1] for one in everyone)
+    last = {
+        one["tags"]["vm"]: max(stamp for value, stamp in one["datapoints"] if value is not None)
+        for one in everyone
+    }
+    dead = [vm for vm, stamp in last.items() if stamp < newest - 2 * 3_600_000]
+    assert dead
+    drawn = raw_front_end(stand, metric, dead[0])
+    assert max(drawn) * 1000 > newest - 900_000
+    assert max(drawn) * 1000 > last[dead[0]] + 2 * 3_600_000
+
+
+QUERY = "avg:5m-avg:vscope.vm.cpu.usage.perc{cluster=*}"
+
+
+def test_a_stalled_front_end_is_504_within_the_deadline(stand: Stand) -> None:
+    assert stand.series(1, QUERY).status_code == 200
+    faults = f"{stand.simulator_url}/_simulator/faults"
+    stalled = {"target": "opentsdb", "mode": "slow", "seconds": 20}
+    httpx.post(faults, json=stalled).raise_for_status()
+    slow = stand.series(1, QUERY)
+    assert slow.status_code == 504, slow.text
+    assert slow.json()["error"]["code"] == 504
+    assert "did not answer within" in slow.json()["message"]
+    httpx.delete(faults).raise_for_status()
+    assert stand.series(1, QUERY).status_code == 200
+
+
+def test_killing_ovhcloud_gives_clear_errors_and_recovery(stand: Stand) -> None:
+    assert stand.series(1, QUERY).status_code == 200
+    stand.simulator.process.kill()
+    stand.simulator.process.wait(10)
+    refused = stand.series(1, QUERY)
+    assert refused.status_code == 502
+    assert "127.0.0.1 refused the connection" in refused.json()["message"]
+    for _ in range(400):
+        unready = stand.client.get("/readyz")
+        if unready.status_code == 503:
+            break
+        time.sleep(0.05)
+    assert unready.status_code == 503
+    assert "pcc-37-187-228-180" in unready.json()["message"]
+    # The inventory as last read stays there for people.
+    assert stand.client.post("/search", json={"target": "clusters()"}).json()
+    stand.start_simulator()
+    stand.wait_until_ready()
+    for _ in range(400):
+        if stand.series(1, QUERY).status_code == 200:
+            break
+        time.sleep(0.05)
+    assert stand.series(1, QUERY).json()
+
+
+def test_no_secret_leaves_the_process(stand: Stand) -> None:
+    token = vscope_token(stand)
+    base = str(stand.client.base_url).rstrip("/")
+    answers = [
+        stand.series(1, "vscope.vm.cpu.usage.perc", "live:vm"),
+        stand.series(1, "vscope.vm.cpu.usage.perc{vm=a'b}"),
+        stand.client.get("/readyz"),
+        stand.client.get("/nothing"),
+        httpx.get(f"{base}/readyz", auth=("grafana", "wrong")),
+        httpx.get(f"{base}/readyz", headers={"Authorization": f"Bearer {TOKEN}"}),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 400, 200, 404, 401, 200]
+    httpx.post(f"{stand.simulator_url}/_simulator/token", json={}).raise_for_status()
+    answers.append(stand.series(2, "vscope.vm.cpu.usage.perc"))  # refused, renewed or reported
+    httpx.post(
+        f"{stand.simulator_url}/_simulator/credential", json={"state": "expired"}
+    ).raise_for_status()
+    time.sleep(1.5)
+    answers.append(stand.client.get("/readyz"))
+    assert stand.bridge.end(signal.SIGTERM) == 0
+    stand.bridge._reader.join(10)
+    rest = list(stand.bridge._arriving.queue)
+    output = "\n".join([*stand.bridge.lines, *(line for line in rest if line)])
+    assert "[debug" in output
+    assert "service_state" in output
+    told = output + json.dumps([[dict(a.headers), a.text] for a in answers])
+    basic = base64.b64encode(f"read:{token}".encode()).decode()
+    ours = base64.b64encode(f"grafana:{PASSWORD}".encode()).decode()
+    for secret in (APPLICATION_SECRET, CONSUMER_KEY, token, basic, PASSWORD, TOKEN, ours):
+        assert secret not in told
