@@ -25,12 +25,14 @@ from bridge.ovh.inventory import Inventory
 from bridge.ovh.labels import LabelCache
 from bridge.ovh.token import TokenKeeper
 from bridge.sources.erlenmeyer import Erlenmeyer
+from bridge.sources.opentsdb import OpenTsdb
 from bridge.sources.services import ServiceSources
 from bridge.sources.upstream import Upstream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from bridge.model import Source
     from bridge.settings import Settings
 
 
@@ -104,13 +106,24 @@ def build_bridge(settings: Settings) -> Bridge:
             f"OVHcloud's history of {service}", upstream, keepers[service], clock=time.monotonic
         )
 
+    source: Source = ServiceSources(services, open_source)
+    if settings.opentsdb_url is not None:
+        source = OpenTsdb(
+            upstream,
+            settings.opentsdb_url,
+            user=settings.opentsdb_user,
+            password=settings.opentsdb_password,
+            token=settings.opentsdb_token,
+            clock=time.monotonic,
+        )
     engine = Engine(
-        ServiceSources(services, open_source),
+        source,
         catalogue(diskspace_unit=settings.diskspace_unit),
         labels.current,
         source_step_ms=settings.source_step_s * 1000,
         max_points=settings.max_points,
         max_series=settings.max_series,
+        any_metric=settings.opentsdb_url is not None,
     )
     return Bridge(settings, engine, inventory, upstream, apis, keepers)
 

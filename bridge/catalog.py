@@ -22,11 +22,12 @@ class Kind(StrEnum):
     DATASTORE = "datastore"
     HOST = "host"
     VM = "vm"
+    OTHER = "other"
 
 
-#: The stored label that names the object, for each kind.
+#: The stored label that names the object, for each kind that the inventory knows.
 OBJECT_LABEL: Mapping[Kind, str] = MappingProxyType(
-    {Kind.DATASTORE: "datastore", Kind.HOST: "host", Kind.VM: "vm"}
+    {Kind.DATASTORE: "datastore", Kind.HOST: "host", Kind.VM: "vm", Kind.OTHER: ""}
 )
 
 #: Labels the inventory adds to stored series (see ``bridge.ovh.labels``).
@@ -35,6 +36,7 @@ ENRICHED_LABELS: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         Kind.DATASTORE: ("service", "profile"),
         Kind.HOST: ("service", "cluster"),
         Kind.VM: ("service", "vm_name", "cluster", "host_name", "folder"),
+        Kind.OTHER: (),
     }
 )
 
@@ -174,6 +176,11 @@ _METRICS = (
         "vscope.vm.disk.latency.write", Kind.VM, "VM disk write latency", "ms", _VM, "writeLatency"
     ),
 )
+
+
+def uncatalogued(name: str) -> Metric:
+    """Return what is known of a metric outside the catalogue: its name."""
+    return Metric(name, Kind.OTHER, name, "none", (), None, guide=False)
 
 
 def catalogue(*, diskspace_unit: str = "kB") -> Mapping[str, Metric]:

@@ -20,7 +20,7 @@ from bridge.commands.check import run_check
 from bridge.commands.demo import run_demo
 from bridge.commands.errors import CommandError, UsageError
 from bridge.commands.login import Application, print_policy, run_login
-from bridge.commands.query import Asked, Format, run_query, write_rows
+from bridge.commands.query import Asked, Format, explain_query, run_query, write_rows
 from bridge.commands.serve import run_bridge
 from bridge.commands.simulate import run_simulator
 from bridge.demo import DemoOptions
@@ -183,12 +183,19 @@ def query(
     end: Annotated[str, typer.Option("--to", help="As --from.")] = "now",
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
     points: Annotated[int, typer.Option("--points", min=1, help="Most points of one series.")] = 60,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say how it would be fetched, and fetch nothing.")
+    ] = False,
     config: Config = None,
     log_level: LogLevel = None,
 ) -> None:
     """Ask OVHcloud once and print the answer."""
     settings = _quiet(config, log_level)
-    rows = asyncio.run(run_query(settings, Asked(target, start, end, points)))
+    asked = Asked(target, start, end, points)
+    if explain:
+        typer.echo(asyncio.run(explain_query(settings, asked)))
+        return
+    rows = asyncio.run(run_query(settings, asked))
     for notice in rows.notices:
         typer.echo(notice, err=True)
     typer.echo(write_rows(rows, form))

@@ -240,3 +240,6 @@ class Source(Protocol):
         self, metric: str, filters: tuple[TagFilter, ...]
     ) -> tuple[Mapping[str, str], ...]:
         """List the stored tags of a metric's series."""
+
+    async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
+        """List metrics that begin with a text, where the catalogue does not tell all."""

@@ -115,6 +115,20 @@ class Settings(BaseSettings):
         default=("*.metrics.ovh.net",),
         description="Hosts the vScope token may be sent to; `*` stands for any text.",
     )
+    opentsdb_url: str | None = Field(
+        default=None,
+        description="An OpenTSDB 2.3 or 2.4 server to take all series from, instead of "
+        "OVHcloud's history; the address without `/api`.",
+    )
+    opentsdb_user: str | None = Field(
+        default=None, description="User for that server, with `opentsdb_password`."
+    )
+    opentsdb_password: SecretStr | None = Field(
+        default=None, description="Password for that server."
+    )
+    opentsdb_token: SecretStr | None = Field(
+        default=None, description="Bearer token for that server, instead of user and password."
+    )
     diskspace_unit: Literal["kB", "GB"] = Field(
         default="kB",
         description="Unit in which `vscope.filer.diskspace.*` values are stored. OVHcloud's "
@@ -151,6 +165,15 @@ class Settings(BaseSettings):
         """Put one source that knows lists of tables and secret files under the constructor."""
         del env_settings, dotenv_settings, file_secret_settings
         return init_settings, ConfiguredSource(settings_cls)
+
+    @field_validator("opentsdb_url")
+    @classmethod
+    def _opentsdb_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            parts = urlsplit(value)
+            if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+                raise ValueError("expected an address such as http://opentsdb:4242")
+        return value
 
     @field_validator("proxy")
     @classmethod

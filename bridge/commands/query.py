@@ -18,6 +18,7 @@ from bridge.commands.errors import CommandError, UsageError
 from bridge.commands.moments import parse_moment
 from bridge.commands.progress import progress
 from bridge.engine.grammar import LiveTarget, parse_target
+from bridge.engine.parts import format_downsample
 from bridge.engine.steps import choose_step
 from bridge.errors import BadRequestError
 from bridge.model import Downsample, Query, Window
@@ -73,14 +74,7 @@ async def run_query(settings: Settings, asked: Asked) -> Rows:
         BridgeError: OVHcloud, or the query, failed.
     """
     now = time.time()
-    window = Window(parse_moment(asked.start, now=now), parse_moment(asked.end, now=now))
-    if window.start_ms >= window.end_ms:
-        raise UsageError(f"--from {asked.start} is not before --to {asked.end}")
-    try:
-        target = parse_target(asked.target)
-    except BadRequestError as error:
-        where = "" if error.position is None else f" (at character {error.position + 1})"
-        raise UsageError(f"the target cannot be read: {error.message}{where}") from None
+    target, window = _read(asked, now)
     async with open_bridge(settings) as bridge:
         async with progress("Reading the inventory"):
             await bridge.inventory.poll()
@@ -90,7 +84,49 @@ async def run_query(settings: Settings, asked: Asked) -> Rows:
             raise CommandError("; ".join(reasons) or "no Hosted Private Cloud service can be seen")
         if isinstance(target, LiveTarget):
             return _live(snapshot, target, now)
-        return await _history(bridge, target, window, asked.points)
+        return await _history(bridge, _query(settings, target, window, asked.points))
+
+
+async def explain_query(settings: Settings, asked: Asked) -> str:
+    """Say how a target would be fetched, without fetching it.
+
+    Raises:
+        UsageError: the target or a time cannot be understood.
+        BadRequestError: it asks for what is not served.
+    """
+    target, window = _read(asked, time.time())
+    if isinstance(target, LiveTarget):
+        return "read from the inventory; the history is not asked"
+    query = _query(settings, target, window, asked.points)
+    async with open_bridge(settings) as bridge:
+        plan = bridge.engine.explain(query)
+    spec = query.downsample
+    lines = [
+        f"metric       {query.metric}",
+        f"window       {_moment(window.start_ms)} to {_moment(window.end_ms)}",
+        f"read         {_moment(plan.scan_start_ms)} to {_moment(plan.scan_end_ms)}",
+        f"fetch        {plan.reason}",
+        f"downsample   {format_downsample(spec) if spec else 'none'}",
+        f"rate         {'per second' if query.rate else 'none'}",
+        f"aggregator   {query.aggregator}",
+    ]
+    return "\n".join(lines)
+
+
+def _moment(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _read(asked: Asked, now: float) -> tuple[SeriesTarget | LiveTarget, Window]:
+    window = Window(parse_moment(asked.start, now=now), parse_moment(asked.end, now=now))
+    if window.start_ms >= window.end_ms:
+        raise UsageError(f"--from {asked.start} is not before --to {asked.end}")
+    try:
+        target = parse_target(asked.target)
+    except BadRequestError as error:
+        where = "" if error.position is None else f" (at character {error.position + 1})"
+        raise UsageError(f"the target cannot be read: {error.message}{where}") from None
+    return target, window
 
 
 def write_rows(rows: Rows, form: Format) -> str:
@@ -123,14 +159,14 @@ def _live(snapshot: Snapshot, target: LiveTarget, now: float) -> Rows:
     )
 
 
-async def _history(bridge: Bridge, target: SeriesTarget, window: Window, points: int) -> Rows:
+def _query(settings: Settings, target: SeriesTarget, window: Window, points: int) -> Query:
     step_ms = choose_step(
         window,
         interval_ms=None,
         max_points=points,
-        source_step_ms=bridge.settings.source_step_s * 1000,
+        source_step_ms=settings.source_step_s * 1000,
     )
-    query = Query(
+    return Query(
         metric=target.metric,
         window=window,
         aggregator=target.aggregator or "none",
@@ -139,6 +175,9 @@ async def _history(bridge: Bridge, target: SeriesTarget, window: Window, points:
         filters=target.filters,
         explicit_tags=target.explicit_tags,
     )
+
+
+async def _history(bridge: Bridge, query: Query) -> Rows:
     async with progress("Reading history"):
         answer = await bridge.engine.query(query)
     keys = sorted({key for series in answer.series for key in series.tags})

@@ -26,6 +26,9 @@ class Queries(Protocol):
     ) -> tuple[Mapping[str, str], ...]:
         """List the labels of a metric's series."""
 
+    async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
+        """List metrics of the source that the catalogue may lack."""
+
     def metrics(self) -> Mapping[str, Metric]:
         """Return the known metrics by name."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bridge.catalog import OBJECT_LABEL, Kind, Metric
+from bridge.catalog import OBJECT_LABEL, Kind, Metric, uncatalogued
 from bridge.engine.filters import match_all
 from bridge.errors import BadRequestError, BridgeError
 from bridge.ovh.choices import Choice
@@ -37,6 +37,43 @@ def label_keys(doorway: Doorway) -> tuple[str, ...]:
     metrics = doorway.engine.metrics().values()
     stored = dict.fromkeys(key for metric in metrics for key in metric.labels)
     return tuple(stored | dict.fromkeys(key for metric in metrics for key in metric.all_labels))
+
+
+async def find_metrics(doorway: Doorway, text: str) -> tuple[Metric, ...]:
+    """Return metrics that hold a text in name or description, the catalogue's first."""
+    wanted = text.casefold()
+    known = doorway.engine.metrics()
+    found = [
+        metric
+        for name, metric in sorted(known.items())
+        if wanted in name.casefold() or wanted in metric.description.casefold()
+    ]
+    try:
+        async with asyncio.timeout(doorway.limits.options_s):
+            stored = await doorway.engine.metric_names(text, MAX_CHOICES)
+    except (BridgeError, TimeoutError) as error:
+        reason = error.message if isinstance(error, BridgeError) else "no answer in time"
+        _log.warning("lookup_failed", metric=text, reason=reason)
+        stored = ()
+    return (*found, *(uncatalogued(name) for name in stored if name not in known))
+
+
+def known_metric(doorway: Doorway, name: str) -> Metric | None:
+    """Return a metric that can be asked for; None where there is none of that name."""
+    try:
+        return doorway.engine.require_metric(name)
+    except BadRequestError:
+        return None
+
+
+async def metric_labels(doorway: Doorway, name: str) -> tuple[str, ...]:
+    """Return the labels of a metric; outside the catalogue, those its series have now."""
+    metric = known_metric(doorway, name)
+    if metric is None:
+        return ()
+    if metric.kind is not Kind.OTHER:
+        return metric.all_labels
+    return tuple(sorted({key for tags in await _lookup(doorway, name, ()) for key in tags}))
 
 
 async def label_values(
@@ -129,7 +166,9 @@ def _sorted(choices: Iterable[Choice]) -> tuple[Choice, ...]:
 
 def _objects(snapshot: Snapshot, kind: Kind) -> Iterator[dict[str, str]]:
     """Yield the labels of every object of a kind, as its series carry them."""
-    table = {Kind.DATASTORE: "filer", Kind.HOST: "host", Kind.VM: "vm"}[kind]
+    table = {Kind.DATASTORE: "filer", Kind.HOST: "host", Kind.VM: "vm"}.get(kind)
+    if table is None:
+        return
     for row in live_rows(snapshot, table):
         value = row.value
         places = [row.datacenter] if row.datacenter else row.service.datacenters.values()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.doors.fields import choice_texts
 from bridge.doors.http import JsonResponse, both, kind_of, read_object
-from bridge.doors.names import MAX_CHOICES, label_values
+from bridge.doors.names import MAX_CHOICES, find_metrics, known_metric, label_values
 from bridge.doors.payload import RATES, SERIES_FIELDS, label_filters
 from bridge.doors.variables import call_of_payload, list_choices, run
 from bridge.engine.functions import AGGREGATORS, DOWNSAMPLERS, FILLS
@@ -37,7 +37,7 @@ def routes(doorway: Doorway) -> list[Route]:
     async def metrics(request: Request) -> Response:
         """Answer the metrics of the query editor, each with its form."""
         body = await read_object(request, max_bytes=limit)
-        return JsonResponse(_metrics(doorway, body.get("metric")))
+        return JsonResponse(await _metrics(doorway, body.get("metric")))
 
     async def options(request: Request) -> Response:
         """Answer the choices of one field of a form."""
@@ -57,20 +57,19 @@ def routes(doorway: Doorway) -> list[Route]:
     ]
 
 
-def _metrics(doorway: Doorway, posted: Any) -> list[dict[str, Any]]:
+async def _metrics(doorway: Doorway, posted: Any) -> list[dict[str, Any]]:
     """List metrics and live tables.
 
     The posted one is always among them: the editor drops what a person enters into the
     form of a metric that is not (reference: grafana 2.3, "Trap").
     """
-    known = doorway.engine.metrics()
     listed = [
         {
-            "label": f"{metric.description} ({name})",
-            "value": name,
+            "label": f"{metric.description} ({metric.name})",
+            "value": metric.name,
             "payloads": _series_form(metric),
         }
-        for name, metric in sorted(known.items())
+        for metric in await find_metrics(doorway, "")
     ]
     listed += [
         {"label": f"Live table: {kind}", "value": f"live:{kind}", "payloads": _live_form(kind)}
@@ -81,8 +80,8 @@ def _metrics(doorway: Doorway, posted: Any) -> list[dict[str, Any]]:
         form: list[dict[str, Any]] = []
         if isinstance(target, LiveTarget):
             form = _live_form(target.kind)
-        elif target is not None and target.metric in known:
-            form = _series_form(known[target.metric])
+        elif target is not None and (metric := known_metric(doorway, target.metric)):
+            form = _series_form(metric)
         listed.append({"label": posted, "value": posted, "payloads": form})
     return listed
 
@@ -152,7 +151,7 @@ async def _field_options(doorway: Doorway, body: Mapping[str, Any]) -> Options:
     }
     if isinstance(target, LiveTarget):
         return _live_options(doorway, target, name, others)
-    metric = doorway.engine.metrics().get(target.metric)
+    metric = known_metric(doorway, target.metric)
     if metric is None:
         return []
     for field in _series_form(metric):

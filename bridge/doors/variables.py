@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.doors.fields import choice_texts, shown
 from bridge.doors.http import kind_of
-from bridge.doors.names import MAX_CHOICES, find_values, label_keys, label_values
+from bridge.doors.names import (
+    MAX_CHOICES,
+    find_metrics,
+    find_values,
+    known_metric,
+    label_keys,
+    label_values,
+    metric_labels,
+)
 from bridge.engine.calls import FUNCTIONS, Argument, Call, parse_variable
 from bridge.engine.lexemes import parse_choice, unescape, unknown
 from bridge.errors import BadRequestError
@@ -45,18 +53,14 @@ async def list_choices(doorway: Doorway, text: str) -> tuple[Choice, ...]:
     """
     call = parse_variable(text)
     if call is None:
-        return search(doorway, unescape(text.strip()))
+        return await search(doorway, unescape(text.strip()))
     return await run(doorway, call)
 
 
-def search(doorway: Doorway, text: str) -> tuple[Choice, ...]:
+async def search(doorway: Doorway, text: str) -> tuple[Choice, ...]:
     """Return metric names and live tables that hold a text, in name or description."""
+    names = [Choice(one.name, one.name) for one in await find_metrics(doorway, text)]
     wanted = text.casefold()
-    names = [
-        Choice(name, name)
-        for name, metric in sorted(doorway.engine.metrics().items())
-        if wanted in name.casefold() or wanted in metric.description.casefold()
-    ]
     tables = [f"live:{kind}" for kind in LIVE_KINDS]
     found = names + [Choice(name, name) for name in tables if wanted in name]
     return tuple(found[:MAX_CHOICES])
@@ -73,17 +77,15 @@ async def run(doorway: Doorway, call: Call) -> tuple[Choice, ...]:
     if call.name in _LISTINGS or call.name in {"services", "datacenters"}:
         return _inventory(doorway, call)
     args = call.positional()
-    return _from_catalogue(doorway, call.name, args[0].text if args else "")
+    return await _from_catalogue(doorway, call.name, args[0].text if args else "")
 
 
-def _from_catalogue(doorway: Doorway, name: str, text: str) -> tuple[Choice, ...]:
+async def _from_catalogue(doorway: Doorway, name: str, text: str) -> tuple[Choice, ...]:
     match name:
         case "metrics":
-            found = search(doorway, text)
-            return tuple(one for one in found if not one.value.startswith("live:"))
+            return _plain(one.name for one in await find_metrics(doorway, text))
         case "tag_names":
-            metric = doorway.engine.metrics().get(text)
-            return _plain(metric.all_labels if metric else ())
+            return _plain(await metric_labels(doorway, text))
         case "suggest_tagk":
             return _plain(key for key in label_keys(doorway) if text.casefold() in key)
         case _:
@@ -96,7 +98,7 @@ async def _from_history(doorway: Doorway, call: Call) -> tuple[Choice, ...]:
         name, key, filters = _NIC_METRIC, "nicname", _keyed("host", args[0] if args else None)
     else:
         name, key, filters = args[0].text, args[1].text, call.filters()
-    metric = doorway.engine.metrics().get(name)
+    metric = known_metric(doorway, name)
     return () if metric is None else await label_values(doorway, metric, key, filters)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from bridge.catalog import CHANGING_LABELS, OBJECT_LABEL
+from bridge.catalog import CHANGING_LABELS, OBJECT_LABEL, Kind, uncatalogued
 from bridge.engine.aggregate import aggregate
 from bridge.engine.downsample import downsample_points, fill_gaps
 from bridge.engine.filters import match_all
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bridge.catalog import Kind, Metric
+    from bridge.catalog import Metric
     from bridge.engine.plan import Plan
     from bridge.model import Buckets, Query, Source
 
@@ -70,6 +70,7 @@ class Engine:
         source_step_ms: The source's own step, for estimates of raw points.
         max_points: Points one query may read.
         max_series: Series one query may answer.
+        any_metric: The source may hold metrics that the catalogue lacks.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Engine:
         source_step_ms: int,
         max_points: int,
         max_series: int,
+        any_metric: bool = False,
     ) -> None:
         self._source = source
         self._catalogue = catalogue
@@ -88,10 +90,19 @@ class Engine:
         self._source_step_ms = source_step_ms
         self._max_points = max_points
         self._max_series = max_series
+        self._any_metric = any_metric
 
     def metrics(self) -> Mapping[str, Metric]:
         """Return the known metrics by name."""
         return self._catalogue
+
+    async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
+        """List metrics of the source that begin with a text, beyond the catalogue.
+
+        Raises:
+            BridgeError: Whatever the source raises.
+        """
+        return await self._source.metric_names(start, limit)
 
     def require_metric(self, name: str) -> Metric:
         """Return a metric of the catalogue.
@@ -100,11 +111,23 @@ class Engine:
             BadRequestError: With OpenTSDB's wording and the nearest names.
         """
         metric = self._catalogue.get(name)
+        if metric is None and self._any_metric:
+            return uncatalogued(name)
         if metric is None:
             near = difflib.get_close_matches(name, self._catalogue, n=3, cutoff=0.5)
             hint = f"; did you mean {', '.join(near)}?" if near else ""
             raise BadRequestError(f"No such name for 'metrics': '{name}'{hint}", field="metric")
         return metric
+
+    def explain(self, query: Query) -> Plan:
+        """Say how a query would be fetched, without fetching it.
+
+        Raises:
+            BadRequestError: As ``query``.
+        """
+        self.require_metric(query.metric)
+        match_all(query.filters)
+        return make_plan(query)
 
     async def query(self, query: Query) -> Answer:
         """Answer one query; a known metric that nothing matches gives no series.
@@ -306,7 +329,7 @@ def _push_down(
 def _unknown_labels(metric: Metric, filters: Sequence[TagFilter]) -> tuple[str, ...]:
     """Say which filtered keys no series of the metric has, where that explains no data."""
     unknown = sorted({flt.key for flt in filters} - set(metric.all_labels) - SERVICE_LABELS)
-    if not unknown:
+    if not unknown or metric.kind is Kind.OTHER:
         return ()
     return (
         (

@@ -107,6 +107,11 @@ class Erlenmeyer:
         matches = match_all(filters)
         return tuple(tags for tags in found if matches(tags))
 
+    async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
+        """List nothing: all of OVHcloud's metrics are in the catalogue."""
+        del start, limit
+        return ()
+
     async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
         """Fetch epoch-aligned buckets, one upstream request per function, in parallel.
 

@@ -55,6 +55,11 @@ class ServiceSources:
         """List the series of every service concerned."""
         return await self._gather(filters, lambda source: source.lookup(metric, filters))
 
+    async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
+        """List nothing: all of OVHcloud's metrics are in the catalogue."""
+        del start, limit
+        return ()
+
     async def _gather(
         self,
         filters: tuple[TagFilter, ...],

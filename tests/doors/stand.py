@@ -187,6 +187,10 @@ class MemorySource:
             for tags in self._matching(request.metric, request.filters)
         )
 
+    async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
+        stored = ("stored.elsewhere",)
+        return tuple(name for name in stored if start and name.startswith(start))[:limit]
+
     async def lookup(
         self, metric: str, filters: tuple[TagFilter, ...]
     ) -> tuple[Mapping[str, str], ...]:

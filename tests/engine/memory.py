@@ -54,6 +54,9 @@ class MemorySource:
             made.append(Buckets(series.tags, stamps, {f: line[1] for f, line in lines.items()}))
         return tuple(made)
 
+    async def metric_names(self, start: str, _limit: int) -> tuple[str, ...]:
+        return tuple(name for name in ("memory.a", "memory.b") if name.startswith(start))
+
     async def lookup(
         self, _metric: str, filters: tuple[TagFilter, ...]
     ) -> tuple[Mapping[str, str], ...]:
