@@ -22,9 +22,10 @@ from bridge.engine.grammar import (
     parse_variable,
 )
 from bridge.errors import BadRequestError
-from bridge.model import FilterKind
+from bridge.model import FilterKind, Query, Window
 from bridge.ovh.live import live_rows
 from bridge.ovh.objects import Snapshot
+from tests.engine.memory import MemorySource, engine_over
 
 TEXT = (Path(__file__).parents[2] / "docs" / "query-language.md").read_text(encoding="utf-8")
 
@@ -78,3 +79,92 @@ def test_everything_there_is_has_its_word() -> None:
     labels = {label for metric in catalogue().values() for label in metric.all_labels}
     for word in words | labels:
         assert re.search(rf"\b{word}\b", TEXT), word
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows of the table whose header begins with a text."""
+    lines = TEXT.splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith(f"| {heading} |"))
+    rows = []
+    for line in lines[at + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def stored(*values: float | None) -> MemorySource:
+    points = [(n * 1000, value) for n, value in enumerate(values) if value is not None]
+    return MemorySource([({"vm": "vm-1"}, points)])
+
+
+async def ask(text: str, source: MemorySource, end_ms: int = 3_000) -> list[float]:
+    target = parse_target(text)
+    assert isinstance(target, SeriesTarget)
+    query = Query(
+        target.metric,
+        Window(0, end_ms),
+        target.aggregator or "none",
+        target.downsample,
+        target.rate,
+    )
+    answer = await engine_over(source, target.metric).query(query)
+    return [value for series in answer.series for value in series.values.tolist()]
+
+
+def test_every_function_is_in_the_table() -> None:
+    assert [row[0].strip("`") for row in table("function")] == sorted(AGGREGATORS, key=str.lower)
+
+
+@pytest.mark.parametrize("row", table("function"), ids=lambda row: row[0])
+async def test_functions_give_what_the_table_says(row: list[str]) -> None:
+    name = row[0].strip("`")
+    if name == "none":
+        assert row[2] == "not accepted"
+        with pytest.raises(BadRequestError, match="downsampling function"):
+            await ask("sum:4s-none:x", stored(1, 2, 4, 8))
+        return
+    source = stored(1, 2, 4, 8)
+    assert await ask(f"sum:4s-{name}:x", source) == [pytest.approx(float(row[2]), rel=1e-9)]
+    assert source.fetches == [{"buckets": "buckets", "raw points": "points"}[row[3]]]
+
+
+@pytest.mark.parametrize("row", table("function"), ids=lambda row: row[0])
+async def test_between_points_series_contribute_what_the_table_says(row: list[str]) -> None:
+    name = row[0].strip("`")
+    if name == "none":
+        assert row[4] == "-"
+        return
+    gappy = MemorySource([({"vm": "a"}, [(0, 10.0), (2000, 30.0)]), ({"vm": "b"}, [(1000, 5.0)])])
+    biggest = 1.7976931348623157e308
+    contributed = {
+        "on the straight line": 20.0,
+        "0": 0.0,
+        "its last value": 10.0,
+        "the largest number": biggest,
+        "the smallest number": -biggest,
+    }[row[4]]
+    whole = MemorySource([({"vm": "a"}, [(1000, contributed)]), ({"vm": "b"}, [(1000, 5.0)])])
+    assert (await ask(f"{name}:x", gappy, 2000))[1] == (await ask(f"{name}:x", whole, 2000))[0]
+
+
+@pytest.mark.parametrize("row", table("fill"), ids=lambda row: row[0])
+async def test_fills_give_what_the_table_says(row: list[str]) -> None:
+    fill = row[0].strip("`")
+    expected = [float(text) for text in row[2].split(",")]
+    got = await ask(f"sum:1s-sum-{fill}:x", stored(1, None, 3), 2000)
+    assert got == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rate", [2.0, -2.0]),
+        ("rate{counter,1000}", [2.0, 998.0]),
+        ("rate{counter,1000,50}", [2.0, 0.0]),
+        ("rate{dropcounter}", [2.0]),
+    ],
+)
+async def test_rates_are_as_described(text: str, expected: list[float]) -> None:
+    assert f"`{text}`" in TEXT
+    assert await ask(f"sum:{text}:x", stored(1, 3, 1)) == expected
