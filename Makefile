@@ -37,6 +37,7 @@ lint: $(VENV)/.development
 
 bench: $(VENV)/.development
 	$(BIN)/python benchmarks/run.py $(ARGS)
+	$(BIN)/python benchmarks/engine.py
 
 soak: $(VENV)/.development
 	$(BIN)/python benchmarks/soak.py $(ARGS)

@@ -2,8 +2,8 @@
 
 ``python benchmarks/engine.py``: group by one label and average, with interpolation where
 buckets are missing. The baseline is what numpy needs for the same means when all series are
-already one aligned matrix without gaps, with no labels and no windows to think of. Then the
-same from raw points, which the engine downsamples to five minutes first.
+already one aligned matrix, with no labels and no windows to think of. Then five-minute buckets
+of the same, and a function that needs raw points, which the engine downsamples first.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ WITHIN = 5.0
 class Shelf(MemorySource):
     """Buckets as a cache would hold them: made once, handed out as they are."""
 
-    def __init__(self, series: Sequence[tuple[Mapping[str, str], Sequence[tuple[int, float]]]]):
+    def __init__(
+        self, series: Sequence[tuple[Mapping[str, str], Sequence[tuple[int, float]]]]
+    ) -> None:
         super().__init__(series)
         self._made: tuple[Buckets, ...] = ()
 
@@ -57,9 +59,25 @@ def source(*, gaps: bool) -> Shelf:
     return Shelf(series)
 
 
-def bare(matrix: np.ndarray, *, width: int) -> list[np.ndarray]:
-    buckets = matrix.reshape(SERIES, -1, width).mean(axis=2) if width > 1 else matrix
-    return [buckets[group::GROUPS].mean(axis=0) for group in range(GROUPS)]
+def bare(matrix: np.ndarray) -> list[np.ndarray]:
+    """The same means on one aligned matrix with NaN for gaps, in as few operations as it takes."""
+    rows, columns = np.arange(SERIES)[:, None], np.arange(matrix.shape[1])
+    there = ~np.isnan(matrix)
+    before = np.maximum.accumulate(np.where(there, columns, -1), axis=1)
+    after = np.minimum.accumulate(np.where(there, columns, len(columns))[:, ::-1], axis=1)[:, ::-1]
+    inside = (before >= 0) & (after < len(columns))
+    before, after = np.maximum(before, 0), np.minimum(after, len(columns) - 1)
+    share = (columns - before) / np.maximum(after - before, 1)
+    low = matrix[rows, before]
+    filled = np.where(inside, low + share * (matrix[rows, after] - low), np.nan)
+    return [np.nanmean(filled[group::GROUPS], axis=0) for group in range(GROUPS)]
+
+
+def aligned(shelf: Shelf) -> np.ndarray:
+    matrix = np.full((SERIES, POINTS), np.nan)
+    for row, series in enumerate(shelf.series):
+        matrix[row, series.stamps_ms // STEP_MS] = series.values
+    return matrix
 
 
 def median_ms(work: Callable[[], object], rounds: int = 15) -> float:
@@ -72,14 +90,9 @@ def median_ms(work: Callable[[], object], rounds: int = 15) -> float:
 
 
 def main() -> None:
-    matrix = np.random.default_rng(2).normal(50, 10, (SERIES, POINTS))
-    cases = (
-        ("1m-avg", 1, False),
-        ("1m-avg", 1, True),
-        ("5m-p95", 5, True),
-    )
-    for text, width, gaps in cases:
-        engine = engine_over(source(gaps=gaps), "m", max_points=100_000_000)
+    for text, gaps in (("1m-avg", True), ("1m-avg", False), ("5m-avg", True), ("5m-p95", True)):
+        shelf = source(gaps=gaps)
+        engine = engine_over(shelf, "m", max_points=100_000_000)
         query = Query(
             "m",
             Window(0, POINTS * STEP_MS - 1),
@@ -87,14 +100,15 @@ def main() -> None:
             parse_downsample(text),
             filters=(TagFilter("group", FilterKind.WILDCARD, "*", group_by=True),),
         )
+        matrix = aligned(shelf)
         with asyncio.Runner() as runner:
             engine_ms = median_ms(lambda e=engine, q=query, r=runner: r.run(e.query(q)))
-        bare_ms = median_ms(lambda w=width: bare(matrix, width=w))
-        told = f" (target: <= {WITHIN:g} times)" if width == 1 else ""
+        bare_ms = median_ms(lambda m=matrix: bare(m))
+        told = f" (target: <= {WITHIN:g} times)" if text == "1m-avg" else ""
         print(
             f"engine, {SERIES} x {POINTS}, {text}, {GROUPS} groups, "
-            f"{'10 % gaps' if gaps else 'no gaps'}: {engine_ms:.1f} ms, "
-            f"bare numpy {bare_ms:.1f} ms: {engine_ms / bare_ms:.1f} times{told}"
+            f"{'10 % gaps' if gaps else 'no gaps'}: {engine_ms:.1f} ms; bare numpy, "
+            f"1 minute with interpolation: {bare_ms:.1f} ms; {engine_ms / bare_ms:.1f} times{told}"
         )
 
 

@@ -32,7 +32,9 @@ _CONSTANT = {
 
 
 @np.errstate(over="ignore", invalid="ignore")  # an overflow is refused in the answer
-def aggregate(lines: Sequence[Line], aggregator: str, *, of_rates: bool = False) -> Line:
+def aggregate(
+    lines: Sequence[Line], aggregator: str, *, of_rates: bool = False, step_ms: int = 0
+) -> Line:
     """Aggregate series of any stamps into one.
 
     Args:
@@ -40,9 +42,10 @@ def aggregate(lines: Sequence[Line], aggregator: str, *, of_rates: bool = False)
         aggregator: A key of ``AGGREGATORS``.
         of_rates: The values are rates: between points the last one holds, whatever the
             aggregator.
+        step_ms: All stamps are multiples of this; 0 where that is not known.
     """
     interpolation = Interpolation.PREVIOUS if of_rates else AGGREGATORS[aggregator]
-    stamps = _union(lines)
+    stamps = _union(lines, step_ms)
     width = max(CHUNK_CELLS // len(lines), 1)
     parts = [
         _chunk(lines, stamps[at : at + width], aggregator, interpolation)
@@ -51,14 +54,23 @@ def aggregate(lines: Sequence[Line], aggregator: str, *, of_rates: bool = False)
     return stamps, parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _union(lines: Sequence[Line]) -> NDArray[np.int64]:
+def _union(lines: Sequence[Line], step_ms: int) -> NDArray[np.int64]:
     longest = max((stamps for stamps, _ in lines), key=len)
     others = [
         stamps
         for stamps, _ in lines
         if len(stamps) != len(longest) or not np.array_equal(stamps, longest)
     ]
-    return np.unique(np.concatenate([longest, *others])) if others else longest
+    if not others:
+        return longest
+    if not step_ms:
+        return np.unique(np.concatenate([longest, *others]))
+    first = min(int(stamps[0]) for stamps, _ in lines)
+    last = max(int(stamps[-1]) for stamps, _ in lines)
+    present = np.zeros((last - first) // step_ms + 1, dtype=bool)
+    for stamps in (longest, *others):
+        present[(stamps - first) // step_ms] = True
+    return np.flatnonzero(present) * step_ms + first
 
 
 def _chunk(
@@ -68,71 +80,103 @@ def _chunk(
     interpolation: Interpolation,
 ) -> NDArray[np.float64]:
     values = np.empty((len(lines), len(instants)))
-    taking_part = np.ones(values.shape, dtype=bool)
-    complete = True
+    spans = np.empty((len(lines), 2), dtype=np.intp)
+    exact = instants.astype(np.float64)
     for row, (stamps, own) in enumerate(lines):
-        low = np.searchsorted(stamps, instants[0])
-        high = np.searchsorted(stamps, instants[-1], side="right")
+        low, high = np.searchsorted(stamps, (instants[0], instants[-1] + 1))
         if high - low == len(instants):
             values[row] = own[low:high]
+            spans[row] = 0, len(instants)
             continue
-        complete = False
+        spans[row] = np.searchsorted(instants, (stamps[0], stamps[-1] + 1))
         if interpolation is Interpolation.LERP:
-            values[row] = np.interp(instants, stamps, own)
+            values[row] = np.interp(exact, stamps, own)
         elif interpolation is Interpolation.PREVIOUS:
             values[row] = own[np.searchsorted(stamps, instants, side="right") - 1]
         else:
             values[row] = _CONSTANT[interpolation]
-        values[row, np.searchsorted(instants, stamps[low:high])] = own[low:high]
-        taking_part[row] = (instants >= stamps[0]) & (instants <= stamps[-1])
-    return _combine(values, None if complete else taking_part, aggregator)
+            values[row, np.searchsorted(instants, stamps[low:high])] = own[low:high]
+    return _combine(values, spans, aggregator)
 
 
 def _combine(
-    values: NDArray[np.float64], taking_part: NDArray[np.bool_] | None, aggregator: str
+    values: NDArray[np.float64], spans: NDArray[np.intp], aggregator: str
 ) -> NDArray[np.float64]:
     """Reduce a matrix of (series, instants) over its series.
 
     Args:
         values: What each series contributes; a NaN comes from a fill policy.
-        taking_part: Where a series contributes at all; None means everywhere.
+        spans: From which instant, and up to which, each series contributes at all.
         aggregator: A key of ``AGGREGATORS``.
     """
+    if aggregator in _PLAIN and not np.isnan(values.sum()):
+        return _plain(values, spans, aggregator)
+    column = np.arange(values.shape[1])
+    taking_part = (column >= spans[:, :1]) & (column < spans[:, 1:])
     if aggregator in ("first", "last", "mult", "diff"):
-        if taking_part is None:
-            taking_part = np.ones(values.shape, dtype=bool)
         return _in_order(values, taking_part, aggregator)
-    numbers = ~np.isnan(values)
-    if taking_part is not None:
-        numbers &= taking_part
-    everywhere: NDArray[np.bool_] | bool = True if numbers.all() else numbers
-    present = np.full(values.shape[1], len(values)) if everywhere is True else numbers.sum(axis=0)
+    numbers = taking_part & ~np.isnan(values)
+    present = numbers.sum(axis=0)
     divisor = np.maximum(present, 1)
     result: NDArray[np.float64]
     match aggregator:
         case "count":
-            return present.astype(np.float64)
+            return np.asarray(present, dtype=np.float64)
         case "min" | "mimmin":
-            result = np.min(values, axis=0, where=everywhere, initial=np.inf)
+            result = np.min(values, axis=0, where=numbers, initial=np.inf)
         case "max" | "mimmax":
-            result = np.max(values, axis=0, where=everywhere, initial=-np.inf)
+            result = np.max(values, axis=0, where=numbers, initial=-np.inf)
         case "sum" | "zimsum" | "pfsum":
-            result = np.sum(values, axis=0, where=everywhere)
+            result = np.sum(values, axis=0, where=numbers)
         case "avg":
-            result = np.sum(values, axis=0, where=everywhere) / divisor
+            result = np.sum(values, axis=0, where=numbers) / divisor
         case "squareSum":
-            result = np.sum(values * values, axis=0, where=everywhere)
+            result = np.sum(values * values, axis=0, where=numbers)
         case "dev":
-            apart = values - np.sum(values, axis=0, where=everywhere) / divisor
-            result = np.sqrt(np.sum(apart * apart, axis=0, where=everywhere) / divisor)
+            apart = values - np.sum(values, axis=0, where=numbers) / divisor
+            result = np.sqrt(np.sum(apart * apart, axis=0, where=numbers) / divisor)
         case _:
             ranked = np.sort(np.where(numbers, values, np.inf), axis=0)
             ranked[:, present == 0] = 0.0
             low, high, weight = ranks(present, aggregator)
-            column = np.arange(values.shape[1])
             result = ranked[low, column]
             result = result + weight * (np.where(weight > 0, ranked[high, column], result) - result)
-    return result if everywhere is True else np.where(present > 0, result, np.nan)
+    return np.asarray(np.where(present > 0, result, np.nan))
+
+
+#: Functions for which a value of no effect can stand where a series takes no part.
+_PLAIN = {
+    "avg": 0.0,
+    "count": 0.0,
+    "max": -np.inf,
+    "mimmax": -np.inf,
+    "mimmin": np.inf,
+    "min": np.inf,
+    "pfsum": 0.0,
+    "sum": 0.0,
+    "zimsum": 0.0,
+}
+
+
+def _plain(
+    values: NDArray[np.float64], spans: NDArray[np.intp], aggregator: str
+) -> NDArray[np.float64]:
+    """Reduce a matrix of numbers without masks, which cost numpy a multiple."""
+    width = values.shape[1]
+    for row in np.flatnonzero((spans[:, 0] > 0) | (spans[:, 1] < width)).tolist():
+        values[row, : spans[row, 0]] = _PLAIN[aggregator]
+        values[row, spans[row, 1] :] = _PLAIN[aggregator]
+    if aggregator in ("min", "mimmin"):
+        return np.asarray(values.min(axis=0))
+    if aggregator in ("max", "mimmax"):
+        return np.asarray(values.max(axis=0))
+    if aggregator in ("sum", "zimsum", "pfsum"):
+        return np.asarray(values.sum(axis=0))
+    begun = np.bincount(spans[:, 0], minlength=width + 1) - np.bincount(
+        spans[:, 1], minlength=width + 1
+    )
+    present = np.cumsum(begun)[:width].astype(np.float64)
+    return present if aggregator == "count" else np.asarray(values.sum(axis=0) / present)
 
 
 def _in_order(

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from bridge.catalog import Metric
     from bridge.engine.plan import Plan
-    from bridge.model import Buckets, Query, Source
+    from bridge.model import Buckets, Downsample, Query, Source
 
     Line = tuple[NDArray[np.int64], NDArray[np.float64]]
     Labelled = tuple[Mapping[str, str], Line]
@@ -253,6 +253,10 @@ def _shape(line: Line, query: Query, plan: Plan) -> Line:
     if query.rate and len(line[0]):
         line = rates(*line, query.rate)
     return line
+
+
+def _grid_step(spec: Downsample | None) -> int:
+    return 0 if spec is None or spec.calendar else spec.interval_ms
 
 
 def _downsampled(points: Iterable[Points], query: Query, plan: Plan) -> Iterator[Labelled]:

@@ -27,10 +27,10 @@ class MemorySource:
         self, series: Sequence[tuple[Mapping[str, str], Sequence[tuple[int, float]]]]
     ) -> None:
         self.fetches: list[str] = []
-        self._series = []
+        self.series = []
         for tags, points in series:
             ordered = sorted(points)
-            self._series.append(
+            self.series.append(
                 Points(
                     dict(tags),
                     np.array([t for t, _ in ordered], dtype=np.int64),
@@ -61,14 +61,14 @@ class MemorySource:
         self, _metric: str, filters: tuple[TagFilter, ...]
     ) -> tuple[Mapping[str, str], ...]:
         matches = match_all(filters)
-        return tuple(s.tags for s in self._series if matches(s.tags))
+        return tuple(s.tags for s in self.series if matches(s.tags))
 
     def _cut(
         self, start_ms: int, end_ms: int, filters: tuple[TagFilter, ...]
     ) -> tuple[Points, ...]:
         matches = match_all(filters)
         found = []
-        for series in self._series:
+        for series in self.series:
             low = np.searchsorted(series.stamps_ms, start_ms)
             high = np.searchsorted(series.stamps_ms, end_ms, side="right")
             if matches(series.tags) and low < high:

@@ -20,12 +20,17 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from bridge.app import build_bridge
 from bridge.catalog import Kind, Metric
+from bridge.doors.doorway import Doorway, Limits
+from bridge.doors.query import answer
+from bridge.doors.variables import list_choices
 from bridge.engine.engine import Engine
 from bridge.engine.functions import AGGREGATORS, DOWNSAMPLERS
 from bridge.engine.grammar import parse_downsample
 from bridge.errors import BadRequestError
 from bridge.model import FilterKind, Query, Rate, TagFilter, Window
+from bridge.settings import given_settings
 from bridge.sources.opentsdb import OpenTsdb
 from bridge.sources.upstream import Upstream
 from tests.engine.memory import NoInventory
@@ -287,3 +292,28 @@ async def test_metric_names(opentsdb: str, metrics: list[str]) -> None:
     assert set(await source.metric_names(start, 100)) == set(metrics)
     assert await source.metric_names("no.such", 100) == ()
     await upstream.close()
+
+
+async def test_a_bridge_that_takes_its_series_from_there(opentsdb: str, metrics: list[str]) -> None:
+    bridge = build_bridge(given_settings(opentsdb_url=opentsdb))
+    doorway = Doorway(
+        bridge.engine, lambda: bridge.inventory.snapshot, Limits.from_settings(bridge.settings)
+    )
+    try:
+        found = await list_choices(doorway, metrics[0])
+        assert [choice.value for choice in found] == [metrics[0]]
+        assert "host" in [c.value for c in await list_choices(doorway, f"tag_names({metrics[0]})")]
+        values = await list_choices(doorway, f"tag_values({metrics[0]}, host)")
+        assert "web00" in [choice.value for choice in values]
+        body = {
+            "range": {"from": T0, "to": T0 + 20_000_000},
+            "targets": [{"refId": "A", "target": f"max:1h-max:{metrics[0]}{{host=web00}}"}],
+        }
+        (series,) = json.loads(await answer(doorway, body))
+        assert series["tags"]["host"] == "web00"
+        assert series["datapoints"]
+        body["targets"] = [{"refId": "A", "target": "max:1h-max:no.such.metric"}]
+        with pytest.raises(BadRequestError, match="No such name for 'metrics'"):
+            await answer(doorway, body)
+    finally:
+        await bridge.close()
