@@ -8,7 +8,7 @@ import pytest
 
 from bridge.demo.options import DemoOptions
 from bridge.demo.server import create_simulator
-from tests.servers import served
+from tests.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,5 +17,5 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def simulator() -> Iterator[str]:
     """Base URL of a simulated OVHcloud; a test that breaks it mends it."""
-    with served(create_simulator(DemoOptions())) as url:
+    with serving(create_simulator(DemoOptions())) as url:
         yield url

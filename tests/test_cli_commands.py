@@ -27,7 +27,7 @@ from bridge.commands.rights import Rule, missing_rules, reading_rules, token_rul
 from bridge.demo import DemoOptions, create_simulator, demo_account
 from bridge.ovh.errors import OvhCredentialError
 from bridge.settings import Settings, SettingsError, given_settings
-from tests.servers import served
+from tests.servers import serving
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
@@ -99,7 +99,7 @@ async def test_check_of_a_wrong_key(simulator: str, capsys: pytest.CaptureFixtur
 
 async def test_check_without_token_and_with_expiry(capsys: pytest.CaptureFixture[str]) -> None:
     options = DemoOptions(vms=5, hosts=2, datacenters=1, offer_token=False, expired_service=True)
-    with served(create_simulator(options)) as url:
+    with serving(create_simulator(options)) as url:
         async with httpx.AsyncClient(trust_env=False) as client:
             await client.post(f"{url}/_simulator/credential", json={"expiration": NOW * 2})
         well, lines = await checked(settings_for(url), capsys)

@@ -12,7 +12,7 @@ from bridge.app import create_app
 from bridge.demo import DemoOptions, create_simulator, demo_account
 from bridge.settings import Settings
 from tests.contract.recordings import CPU
-from tests.doors.stand import serving
+from tests.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

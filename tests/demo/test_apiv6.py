@@ -21,7 +21,7 @@ from bridge.demo.apiv6.credentials import (
 )
 from bridge.demo.fleet import EXPIRED_SERVICE, SERVICE
 from tests.demo.schema import json_schema
-from tests.demo.serving import Slot, serving
+from tests.servers import Slot, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -13,7 +13,7 @@ import pytest
 
 from bridge.demo import DemoOptions, create_simulator
 from tests.demo.lab import DENIED_TOKEN, READ_TOKEN, SHELVES, erlenmeyer_app
-from tests.demo.serving import serving
+from tests.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from bridge.demo import DemoOptions, create_simulator
-from tests.demo.serving import serving
+from tests.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

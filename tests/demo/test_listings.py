@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.demo.lab import LAB, READ_TOKEN, T0, ListShelf, erlenmeyer_app
-from tests.demo.serving import serving
+from tests.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

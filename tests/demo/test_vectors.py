@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.demo.lab import READ_TOKEN, ListShelf, erlenmeyer_app, series
-from tests.demo.serving import serving
+from tests.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
@@ -41,7 +37,7 @@ from bridge.ovh.objects import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from bridge.model import BucketRequest, PointRequest, TagFilter
     from bridge.settings import Credential
@@ -261,27 +257,3 @@ def make_app(
         ],
         exception_handlers=dict(EXCEPTION_HANDLERS),
     )
-
-
-@contextmanager
-def serving(app: Any, *, lifespan: str = "off") -> Iterator[str]:
-    """Yield the base address of ``app``, served over real HTTP while the block lasts."""
-    config = uvicorn.Config(
-        app,
-        host="127.0.0.1",
-        port=0,
-        log_level="critical",
-        lifespan=lifespan,  # type: ignore[arg-type]  # one of uvicorn's words
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.005)
-        assert thread.is_alive(), "the server did not start"
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=5)

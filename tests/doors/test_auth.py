@@ -9,8 +9,9 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.settings import Credential
-from tests.doors.stand import make_app, serving
+from tests.doors.stand import make_app
 from tests.doors.test_http import assert_union
+from tests.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

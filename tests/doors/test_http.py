@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 from bridge.doors.doorway import Limits
 from bridge.errors import NotOfferedError, UnavailableError, UpstreamError, UpstreamTimeoutError
 from tests.doors.conftest import panel
-from tests.doors.stand import CPU, MEM, MemorySource, make_app, serving
+from tests.doors.stand import CPU, MEM, MemorySource, make_app
+from tests.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.doors.stand import make_app, serving
+from tests.doors.stand import make_app
 from tests.doors.test_http import assert_union
+from tests.servers import serving
 
 if TYPE_CHECKING:
     import httpx

@@ -20,9 +20,9 @@ from tests.doors.stand import (
     STEP_MS,
     MemorySource,
     make_app,
-    serving,
 )
 from tests.doors.test_http import assert_union
+from tests.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable

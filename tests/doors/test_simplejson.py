@@ -11,8 +11,9 @@ from bridge.doors.doorway import Limits
 from bridge.errors import NotOfferedError
 from bridge.ovh.live import LIVE_KINDS
 from bridge.ovh.objects import Snapshot
-from tests.doors.stand import CPU, DC1, DC2, SERVICE, MemorySource, make_app, serving
+from tests.doors.stand import CPU, DC1, DC2, SERVICE, MemorySource, make_app
 from tests.doors.test_http import assert_union
+from tests.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable

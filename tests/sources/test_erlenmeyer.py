@@ -26,7 +26,7 @@ from bridge.ovh.api import OvhApi
 from bridge.ovh.token import TokenKeeper, VscopeToken
 from bridge.sources.erlenmeyer import Erlenmeyer, _selector
 from bridge.sources.upstream import Upstream
-from tests.servers import served
+from tests.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -134,7 +134,7 @@ class RevokedOnce(Lab):
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     lab = Lab()
-    with served(lab.app) as lab.url:
+    with serving(lab.app) as lab.url:
         yield lab
 
 
@@ -221,7 +221,7 @@ async def test_a_metric_nobody_stored_is_empty(source: Erlenmeyer) -> None:
 
 async def test_a_revoked_token_is_renewed() -> None:
     lab = RevokedOnce()
-    with served(lab.app) as lab.url:
+    with serving(lab.app) as lab.url:
         upstream = Upstream(concurrency=4, timeout_s=5)
         source = Erlenmeyer("the history", upstream, lab, clock=time.monotonic)
         assert len(await source.lookup("lab.cap", ())) == 3
