@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from bridge.demo.account import demo_account
 from bridge.demo.erlenmeyer.front import Erlenmeyer as Front
-from bridge.demo.shelf import Name, StoredSeries, selected
+from bridge.demo.shelf import Name, StoredSeries
 from bridge.demo.tokens import VscopeTokens
 from bridge.engine.downsample import into_buckets
 from bridge.errors import BadRequestError, TooMuchError, UpstreamError, UpstreamTimeoutError
@@ -26,6 +26,7 @@ from bridge.ovh.api import OvhApi
 from bridge.ovh.token import TokenKeeper, VscopeToken
 from bridge.sources.erlenmeyer import Erlenmeyer, _selector
 from bridge.sources.upstream import Upstream
+from tests.demo.lab import ListShelf
 from tests.servers import serving
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from bridge.demo.shelf import Selector
 
 BASE_S = 1_700_000_100 - 1_700_000_100 % 3600
 RNG = np.random.default_rng(7)
@@ -59,35 +59,6 @@ SERIES = [
 ]
 
 
-class ListShelf:
-    def names(self, metric: Selector, labels: Mapping[str, Selector]) -> list[Name]:
-        return [
-            s.name
-            for s in SERIES
-            if metric.matches(s.name.metric) and selected(s.name.labels, labels)
-        ]
-
-    def select(
-        self,
-        metric: Selector,
-        labels: Mapping[str, Selector],
-        start_us: int,
-        end_us: int,
-        limit: int,
-    ) -> list[StoredSeries]:
-        names = self.names(metric, labels)
-        cut = []
-        for s in SERIES:
-            inside = (s.stamps_us >= start_us) & (s.stamps_us <= end_us)
-            if s.name in names and inside.any():
-                cut.append(StoredSeries(s.name, s.stamps_us[inside], s.values[inside]))
-        assert sum(len(s.stamps_us) for s in cut) <= limit
-        return cut
-
-    def last(self, metric: Selector, labels: Mapping[str, Selector]) -> list[StoredSeries]:
-        return self.select(metric, labels, 0, 2**62, 10**9)
-
-
 class Lab:
     """The front end, its valid tokens and what it was asked."""
 
@@ -95,7 +66,7 @@ class Lab:
         self.tokens = VscopeTokens(1)
         self.url = ""
         self.asked: list[bytes] = []
-        front = Front(ListShelf(), self.tokens, time.time)
+        front = Front(ListShelf(SERIES), self.tokens, time.time)
 
         async def answer(request: Request) -> Response:
             self.asked.append(await request.body())
