@@ -186,9 +186,7 @@ class Engine:
         span = plan.scan_end_ms - plan.scan_start_ms
         per_series = -(-span // (plan.step_ms or self._source_step_ms))
         self._check_points(per_series)
-        # The whole list is at hand; narrowing it is only worth it where it decides.
-        if per_series * len(await self._source.lookup(query.metric, ())) > self._max_points:
-            self._check_points(per_series * len(await self._source.lookup(query.metric, pushed)))
+        self._check_points(per_series * len(await self._source.lookup(query.metric, pushed)))
         if plan.function is None:
             request = PointRequest(
                 query.metric, pushed, plan.scan_start_ms, plan.scan_end_ms - 1, self._max_points
