@@ -21,13 +21,13 @@ class Broken(MemorySource):
         super().__init__([])
         self._error = error
 
-    async def points(self, request: PointRequest) -> tuple[Points, ...]:
+    async def points(self, _request: PointRequest) -> tuple[Points, ...]:
         raise self._error
 
-    async def buckets(self, request: object) -> tuple[()]:
+    async def buckets(self, _request: object) -> tuple[()]:
         raise self._error
 
-    async def lookup(self, metric: str, filters: tuple[TagFilter, ...]) -> tuple[()]:
+    async def lookup(self, _metric: str, _filters: tuple[TagFilter, ...]) -> tuple[()]:
         raise self._error
 
 
