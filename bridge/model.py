@@ -12,10 +12,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from bridge.catalog import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,8 @@ class Query:
         filters: All must match (two ``literal_or`` on one key are a union).
         explicit_tags: Only series that carry exactly the filtered keys.
         timezone: For calendar intervals.
+        partial: Whether an answer may lack what one of several sources failed to give, with
+            a notice; only where a person sees the notice.
     """
 
     metric: str
@@ -111,6 +115,7 @@ class Query:
     filters: tuple[TagFilter, ...] = ()
     explicit_tags: bool = False
     timezone: str = "UTC"
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,6 +175,8 @@ class BucketRequest:
         end_ms: End of the last bucket, exclusive, a multiple of ``step_ms``.
         step_ms: Bucket width.
         functions: What to compute in each bucket.
+        on_missing: Told, in words, what is left out when one of several sources failed;
+            None demands a complete answer or an error.
     """
 
     metric: str
@@ -178,6 +185,7 @@ class BucketRequest:
     end_ms: int
     step_ms: int
     functions: frozenset[BucketFunction]
+    on_missing: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +194,7 @@ class PointRequest:
 
     Attributes:
         limit: The fetch fails with TooMuchError when more points than this would come.
+        on_missing: As in ``BucketRequest``.
     """
 
     metric: str
@@ -193,6 +202,7 @@ class PointRequest:
     start_ms: int
     end_ms: int
     limit: int
+    on_missing: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -243,3 +253,71 @@ class Source(Protocol):
 
     async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
         """List metrics that begin with a text, where the catalogue does not tell all."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesKey:
+    """Which stored series a point belongs to.
+
+    Attributes:
+        metric: Metric name.
+        tags: Stored tags, sorted by key.
+    """
+
+    metric: str
+    tags: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PointBatch:
+    """Points to record together.
+
+    Attributes:
+        keys: The series concerned, each once.
+        series: For each point the index of its series in ``keys``, ``int32``.
+        stamps_ms: Epoch milliseconds, ``int64``, in any order.
+        values: Finite, ``float64``.
+    """
+
+    keys: tuple[SeriesKey, ...]
+    series: NDArray[np.int32]
+    stamps_ms: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelEra:
+    """How long an object carried one set of changing labels (cluster, host_name, ...).
+
+    Attributes:
+        kind: What the object is.
+        datacenter: Its ``datacenter`` tag; empty for a global datastore.
+        value: Its object label: moRef, host name or datastore name.
+        labels: The labels, sorted by key.
+        since_ms: When they were first seen, inclusive.
+        until_ms: When others were first seen, exclusive; None while they hold.
+    """
+
+    kind: Kind
+    datacenter: str
+    value: str
+    labels: tuple[tuple[str, str], ...]
+    since_ms: int
+    until_ms: int | None = None
+
+
+class Recording(Protocol):
+    """Where points are recorded."""
+
+    async def write(self, batch: PointBatch, eras: Sequence[LabelEra] = ()) -> None:
+        """Store points and eras in one transaction; the same once more changes nothing.
+
+        A point replaces one of the same series and stamp; an era replaces one of the same
+        object and ``since_ms``.
+
+        Raises:
+            BridgeError: Nothing of it has been stored.
+        """
+
+    async def eras(self) -> tuple[LabelEra, ...]:
+        """Return every era stored, by object and time."""
