@@ -30,23 +30,22 @@ from bridge.offload import in_slices
 from bridge.sources.columns import as_buckets, require_at_most
 from bridge.sources.dps import BYTES_PER_POINT, read_answer
 from bridge.sources.listings import Listings
-from bridge.sources.tokens import ask_with_token
+from bridge.sources.metrics_platform import (
+    FETCH_LIMIT,
+    INTERNAL_LABEL,
+    MAX_LITERALS,
+    ask_with_token,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bridge.model import BucketRequest, TagFilter
     from bridge.ovh.token import VscopeToken
-    from bridge.sources.tokens import Tokens
+    from bridge.sources.metrics_platform import Tokens
     from bridge.sources.upstream import Reply, Upstream
 
     Tags = Mapping[str, str]
-
-#: Literal alternatives sent in one selector; with more, everything is fetched and filtered.
-MAX_LITERALS = 256
-
-#: A label of OVHcloud's platform, not of the series.
-INTERNAL_LABEL = ".app"
 
 
 class Erlenmeyer:
@@ -240,9 +239,6 @@ class Erlenmeyer:
             return f"{self._name} redirects elsewhere (HTTP {reply.status}), which is not followed"
         return f"{self._name} answered HTTP {reply.status}"
 
-
-#: Points one fetch may read at OVHcloud (reference: opentsdb 2.3).
-FETCH_LIMIT = 20_000_000
 
 #: Statuses that a refused token can hide behind (reference: ovh 4).
 _MAYBE_TOKEN = (401, 403, 500)

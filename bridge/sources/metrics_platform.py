@@ -1,4 +1,7 @@
-"""Asking with a token that may have been revoked meanwhile."""
+"""OVHcloud's metrics platform: what holds whichever of its two protocols is spoken.
+
+Behind both stands the same Warp 10, and one token opens both.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,17 @@ if TYPE_CHECKING:
 
     from bridge.ovh.token import VscopeToken
     from bridge.sources.upstream import Reply
+
+
+#: Points one question may read: what OVHcloud's own front end asks for (reference: opentsdb
+#: 2.3).
+FETCH_LIMIT = 20_000_000
+
+#: Literal alternatives sent in one selector; with more, everything is fetched and filtered.
+MAX_LITERALS = 256
+
+#: A label of the platform's, not of the series.
+INTERNAL_LABEL = ".app"
 
 
 class Tokens(Protocol):
