@@ -27,8 +27,8 @@ from bridge.ovh.api import OvhApi
 from bridge.ovh.inventory import Inventory
 from bridge.ovh.labels import LabelCache
 from bridge.ovh.token import TokenKeeper
-from bridge.sources.erlenmeyer import Erlenmeyer
 from bridge.sources.opentsdb import OpenTsdb
+from bridge.sources.ovhcloud import OvhCloud
 from bridge.sources.services import ServiceSources
 from bridge.sources.upstream import Upstream
 from bridge.telemetry import BridgeCollector, LoopLag, new_registry
@@ -47,6 +47,7 @@ class Bridge:
     Attributes:
         apis: OVHcloud's API, by account name.
         keepers: The vScope token of each service asked for so far, by service name.
+        histories: OVHcloud's history of each of them.
     """
 
     settings: Settings
@@ -55,6 +56,7 @@ class Bridge:
     upstream: Upstream
     apis: Mapping[str, OvhApi]
     keepers: Mapping[str, TokenKeeper]
+    histories: Mapping[str, OvhCloud]
 
     def readiness(self) -> tuple[bool, tuple[str, ...]]:
         """Tell whether questions can be answered, and what is wrong, in words."""
@@ -92,13 +94,14 @@ def build_bridge(settings: Settings) -> Bridge:
         ca_file=settings.ca_file,
     )
     keepers: dict[str, TokenKeeper] = {}
+    histories: dict[str, OvhCloud] = {}
     labels = LabelCache(lambda: inventory.snapshot)
 
     def services() -> list[str]:
         known = inventory.snapshot.services.values()
         return [service.name for service in known if service.state != "expired"]
 
-    def open_source(service: str) -> Erlenmeyer:
+    def open_source(service: str) -> OvhCloud:
         account = inventory.snapshot.services[service].account
         keepers[service] = TokenKeeper(
             apis[account],
@@ -106,9 +109,14 @@ def build_bridge(settings: Settings) -> Bridge:
             user=accounts[account].metrics_user,
             allowed_hosts=settings.metrics_hosts,
         )
-        return Erlenmeyer(
-            f"OVHcloud's history of {service}", upstream, keepers[service], clock=time.monotonic
+        histories[service] = OvhCloud(
+            service,
+            upstream,
+            keepers[service],
+            protocol=settings.protocol,
+            clock=time.monotonic,
         )
+        return histories[service]
 
     source: Source = ServiceSources(services, open_source)
     if settings.opentsdb_url is not None:
@@ -129,7 +137,7 @@ def build_bridge(settings: Settings) -> Bridge:
         max_series=settings.max_series,
         any_metric=settings.opentsdb_url is not None,
     )
-    return Bridge(settings, engine, inventory, upstream, apis, keepers)
+    return Bridge(settings, engine, inventory, upstream, apis, keepers, histories)
 
 
 @contextlib.asynccontextmanager
