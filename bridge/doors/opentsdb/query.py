@@ -35,15 +35,25 @@ async def answer_query(doorway: Doorway, ask: Ask) -> bytes:
         BadRequestError: Something asked for is not there; ``field`` names its place.
         PlacedError: A query failed.
     """
-    for sub_query in ask.queries:
+    answers = await run_queries(doorway, ask.queries)
+    global_notes = notes(doorway, ask.window) if ask.annotations else []
+    points = sum(len(one.stamps_ms) for answer in answers for one in answer.series)
+    return json_list(await in_slices(_elements(ask, answers, global_notes), points))
+
+
+async def run_queries(doorway: Doorway, sub_queries: Sequence[SubQuery]) -> list[Answer]:
+    """Ask the engine all at the same time; metrics that nobody knows are refused before.
+
+    Raises:
+        BadRequestError: Something asked for is not there; ``field`` names its place.
+        PlacedError: A query failed.
+    """
+    for sub_query in sub_queries:
         try:
             doorway.engine.require_metric(sub_query.query.metric)
         except BadRequestError as error:
             raise error.within(sub_query.field) from None
-    answers = await in_order(_run(doorway, sub_query) for sub_query in ask.queries)
-    global_notes = notes(doorway, ask.window) if ask.annotations else []
-    points = sum(len(one.stamps_ms) for answer in answers for one in answer.series)
-    return json_list(await in_slices(_elements(ask, answers, global_notes), points))
+    return await in_order(_run(doorway, sub_query) for sub_query in sub_queries)
 
 
 async def _run(doorway: Doorway, sub_query: SubQuery) -> Answer:
