@@ -14,8 +14,7 @@ from starlette.middleware import Middleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
-from bridge.doors import opentsdb as opentsdb_door
-from bridge.doors import operations, query, simplejson, simpod
+from bridge.doors import opentsdb, operations, query, simplejson, simpod
 from bridge.doors.auth import AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
@@ -170,7 +169,7 @@ def create_app(settings: Settings) -> Starlette:
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
             *annotations_door.routes(doorway),
-            *opentsdb_door.routes(doorway),
+            *opentsdb.routes(doorway),
         ],
         middleware=[
             Middleware(GuardMiddleware, deadline_s=settings.deadline_s),
