@@ -117,10 +117,11 @@ def _varied(found: list[tuple[Metric, Tags]], keys: Sequence[str]) -> list[tuple
     Grafana reads the values of one label out of the first thousand series.
     """
     seen: set[tuple[str | None, ...]] = set()
-    first, others = [], []
-    for one in found:
-        values = tuple(one[1].get(key) for key in keys)
-        (others if values in seen else first).append(one)
+    first: list[tuple[Metric, Tags]] = []
+    others: list[tuple[Metric, Tags]] = []
+    for metric, tags in found:
+        values = tuple(tags.get(key) for key in keys)
+        (others if values in seen else first).append((metric, tags))
         seen.add(values)
     return first + others
 
