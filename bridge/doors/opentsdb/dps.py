@@ -6,6 +6,7 @@ commas, and set into a template made of the stamps, which most series of an answ
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,14 +57,14 @@ class DpsEncoder:
             stamps_ms: Epoch milliseconds, ``int64``, ascending.
             values: As many, ``float64``; NaN where a fill policy left a gap.
         """
-        missing = np.isnan(values)
-        if missing.any():
+        if not len(stamps_ms):
+            return None
+        if math.isnan(np.minimum.reduce(values)):
+            missing = np.isnan(values)
             if missing.all():
                 return None
             if not self._gaps:
                 stamps_ms, values = stamps_ms[~missing], values[~missing]
-        if not len(stamps_ms):
-            return None
         key = stamps_ms.tobytes()
         axis = self._axes.get(key)
         if axis is None:
