@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bridge.doors.datapoints import MOST_AXES, column
+from bridge.doors.datapoints import Axes, column
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class DpsEncoder:
         self._milliseconds = milliseconds
         self._arrays = arrays
         self._gaps = gaps
-        self._axes: dict[bytes, _Axis] = {}
+        self._axes = Axes(self._axis)
 
     def encode(self, stamps_ms: Stamps, values: Values) -> bytes | None:
         """Return the ``dps`` as JSON; None where no point has a value.
@@ -65,12 +65,7 @@ class DpsEncoder:
                 return None
             if not self._gaps:
                 stamps_ms, values = stamps_ms[~missing], values[~missing]
-        key = stamps_ms.tobytes()
-        axis = self._axes.get(key)
-        if axis is None:
-            if len(self._axes) >= MOST_AXES:
-                self._axes.clear()
-            axis = self._axes[key] = self._axis(stamps_ms)
+        axis = self._axes.of(stamps_ms)
         if axis.kept is not None:
             values = values[axis.kept]
         return axis.template % tuple(column(values).split(b","))
