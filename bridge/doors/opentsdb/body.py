@@ -160,7 +160,9 @@ def _downsample(text: str | None, field: str, *, calendar: bool) -> Downsample |
     if fill and fill.lower() not in FILLS:
         problem = f"Unrecognized fill policy: {fill}"
         raise BadRequestError(unknown(problem, fill, FILLS), field=field)
-    if calendar and not interval.endswith(("c", "all")):
+    if interval == "all":
+        interval = "0all"
+    elif calendar and not interval.endswith(("c", "all")):
         interval += "c"
     try:
         return parse_downsample(f"{interval}-{function}-{fill}")
