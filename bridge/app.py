@@ -15,11 +15,12 @@ from starlette.middleware.cors import CORSMiddleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
-from bridge.doors import opentsdb, operations, query, rows, simplejson, simpod
+from bridge.doors import measure, opentsdb, operations, query, rows, simplejson, simpod
 from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
+from bridge.doors.measure import MeasureMiddleware
 from bridge.doors.traffic import TrafficMiddleware
 from bridge.engine.engine import Engine
 from bridge.ovh.api import OvhApi
@@ -30,6 +31,7 @@ from bridge.sources.erlenmeyer import Erlenmeyer
 from bridge.sources.opentsdb import OpenTsdb
 from bridge.sources.services import ServiceSources
 from bridge.sources.upstream import Upstream
+from bridge.telemetry import BridgeCollector, LoopLag, new_registry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -152,27 +154,31 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
             the settings say.
     """
     bridge = build_bridge(settings)
+    registry = new_registry()
+    registry.register(BridgeCollector(bridge))
+    lag = LoopLag(registry)
     doorway = Doorway(
         bridge.engine, lambda: bridge.inventory.snapshot, Limits.from_settings(settings)
     )
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        polling = asyncio.create_task(bridge.inventory.run())
+        running = asyncio.gather(bridge.inventory.run(), lag.run())
         # What lives as long as the process need not be walked at every collection.
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
-            polling.cancel()
-            await asyncio.gather(polling, return_exceptions=True)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
             await bridge.close()
             gc.unfreeze()
 
     return Starlette(
         routes=[
             *operations.routes(bridge.readiness),
+            *measure.routes(registry),
             *query.routes(doorway),
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
@@ -181,6 +187,7 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
             *rows.routes(doorway),
         ],
         middleware=[
+            Middleware(MeasureMiddleware, registry=registry),
             Middleware(GuardMiddleware, deadline_s=settings.deadline_s),
             Middleware(
                 TrafficMiddleware,
