@@ -203,28 +203,42 @@ def _newest_last(seen: Mapping[int, Seen[_ObjectT]]) -> list[_ObjectT]:
 
 
 def _vm(service: str, datacenter: str, vm: Vm) -> _Entry:
-    return _entry(
-        service,
-        datacenter,
-        vm.mo_ref,
-        vm_name=vm.name,
-        cluster=vm.cluster_name,
-        host_name=vm.host_name,
-        folder=vm.folder_name,
-    )
+    return _entry(service, datacenter, vm.mo_ref, vm_labels(vm))
 
 
 def _host(service: str, datacenter: str, host: Host) -> _Entry:
-    return _entry(service, datacenter, host.name, cluster=host.cluster_name)
+    return _entry(service, datacenter, host.name, host_labels(host))
 
 
 def _datastores(
     service: str, datacenter: str | None, stores: Mapping[int, Seen[Datastore]]
 ) -> Iterator[_Entry]:
     for store in _newest_last(stores):
-        yield _entry(service, datacenter, store.name, profile=store.profile)
+        yield _entry(service, datacenter, store.name, datastore_labels(store))
 
 
-def _entry(service: str, datacenter: str | None, value: str, **labels: str | None) -> _Entry:
+def vm_labels(vm: Vm) -> Mapping[str, str | None]:
+    """Return the labels a virtual machine adds to its series."""
+    return {
+        "vm_name": vm.name,
+        "cluster": vm.cluster_name,
+        "host_name": vm.host_name,
+        "folder": vm.folder_name,
+    }
+
+
+def host_labels(host: Host) -> Mapping[str, str | None]:
+    """Return the labels a host adds to its series."""
+    return {"cluster": host.cluster_name}
+
+
+def datastore_labels(store: Datastore) -> Mapping[str, str | None]:
+    """Return the labels a datastore adds to its series."""
+    return {"profile": store.profile}
+
+
+def _entry(
+    service: str, datacenter: str | None, value: str, labels: Mapping[str, str | None]
+) -> _Entry:
     known = {"service": service} | {key: text for key, text in labels.items() if text}
     return _Entry(service, datacenter, value, MappingProxyType(known))
