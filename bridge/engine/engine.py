@@ -19,7 +19,7 @@ from bridge.engine.filters import match_all
 from bridge.engine.moves import cut
 from bridge.engine.plan import make_plan
 from bridge.engine.rate import rates
-from bridge.errors import BadRequestError, TooMuchError, UnavailableError
+from bridge.errors import BadRequestError, NotOfferedError, TooMuchError, UnavailableError
 from bridge.model import (
     Answer,
     BucketRequest,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from bridge.catalog import Metric
     from bridge.engine.plan import Plan
-    from bridge.model import Buckets, Downsample, Query, Source
+    from bridge.model import Buckets, Query, Source
 
     Line = tuple[NDArray[np.int64], NDArray[np.float64]]
     Labelled = tuple[Mapping[str, str], Line]
@@ -156,7 +156,13 @@ class Engine:
         pushed = _push_down(metric, query.filters, labels, scanned)
         if pushed is None:
             return Answer((), _unknown_labels(metric, query.filters))
-        fetched = await self._fetch(query, plan, pushed)
+        try:
+            fetched = await self._fetch(query, plan, pushed)
+        except NotOfferedError as error:
+            # Nobody can have this metric: a word beside the empty graph, where it is seen.
+            if not (query.partial and metric.unrecorded):
+                raise
+            return Answer((), (error.message,))
         if query.explicit_tags:
             asked = {flt.key for flt in query.filters}
             fetched = [(stored, line) for stored, line in fetched if set(stored) == asked]
@@ -284,10 +290,6 @@ def _cut_all(
     for stored, line in fetched:
         history = labels.history(metric.kind, stored, moving)
         yield cut(_shape(line, query, plan), history, rejoin=query.aggregator == "none")
-
-
-def _grid_step(spec: Downsample | None) -> int:
-    return 0 if spec is None or spec.calendar else spec.interval_ms
 
 
 def _downsampled(points: Iterable[Points], query: Query, plan: Plan) -> Iterator[Labelled]:
