@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bridge.errors import BridgeError
+from bridge.errors import BadRequestError, BridgeError
 from bridge.offload import in_slices
 from bridge.ovh.grid import stamp_ms
 from bridge.ovh.growth import GrowthWatch
@@ -107,7 +107,7 @@ class Recorder:
         """Take a poll, to be recorded by ``run``; never waits."""
         if len(self._polls) >= WAITING_POLLS:
             self._polls.popleft()
-            self.state = replace(self.state, lost_polls=self.state.lost_polls + 1)
+            self._lose()
         self._polls.append(poll)
         self._heard.set()
 
@@ -146,7 +146,7 @@ class Recorder:
         """Record one poll, after what still waits; a failure becomes the state."""
         self._watch_clock(poll)
         if not await self.open() or self._ledger is None:
-            self.state = replace(self.state, lost_polls=self.state.lost_polls + 1)
+            self._lose()
             return
         service, stamp = poll.service, stamp_ms(poll.started_at, poll.interval_s)
         expiry = self._expiries.get(service.account)
@@ -168,16 +168,19 @@ class Recorder:
             batch, eras = self._unwritten[0]
             try:
                 await self._recording.write(batch, eras)
+            except BadRequestError as error:
+                # It never will be taken, and must not stand in the others' way.
+                log.error("points_refused", reason=error.message)  # noqa: TRY400 -- no mystery
+                self._unwritten.popleft()
+                self._lose()
+                continue
             except BridgeError as error:
                 self._fail(error)
                 return
             self._unwritten.popleft()
             written = int(batch.stamps_ms[0]) if len(batch.stamps_ms) else self.state.written_ms
-            self.state = replace(
-                self.state,
-                written_ms=written,
-                points=self.state.points + len(batch.values),
-            )
+            points = self.state.points + len(batch.values)
+            self.state = replace(self.state, written_ms=written, points=points)
         if state.state == "failing":
             log.info("recording_resumed", lost_polls=state.lost_polls)
         self.state = replace(self.state, state="recording", problem=None, waiting_polls=0)
@@ -201,7 +204,10 @@ class Recorder:
             _, eras = self._unwritten.popleft()
             batch, next_eras = self._unwritten[0]
             self._unwritten[0] = (batch, (*eras, *next_eras))
-            self.state = replace(self.state, lost_polls=self.state.lost_polls + 1)
+            self._lose()
+
+    def _lose(self) -> None:
+        self.state = replace(self.state, lost_polls=self.state.lost_polls + 1)
 
     def _watch_clock(self, poll: Poll) -> None:
         """Say so when the clock was set: stamps before and after do not follow each other."""

@@ -16,7 +16,7 @@ from bridge.catalog import DISKSPACE_USED, Kind, catalogue
 from bridge.demo.account import demo_account
 from bridge.demo.options import DemoOptions
 from bridge.demo.server import create_simulator
-from bridge.errors import UpstreamError
+from bridge.errors import BadRequestError, UpstreamError
 from bridge.model import SeriesKey
 from bridge.ovh import recorder as module
 from bridge.ovh.expiry import ExpiryWatch
@@ -188,6 +188,20 @@ async def test_while_the_recording_fails_polls_wait_and_then_follow() -> None:
     assert (recorder.state.state, recorder.state.lost_polls) == ("recording", 0)
     told = [event["event"] for event in events]
     assert told == ["recording_failed", "recording_resumed"]
+
+
+async def test_points_that_are_never_taken_stand_in_nobody_s_way() -> None:
+    recording = MemoryRecording()
+    recorder = recorder_of(recording)
+    recording.failure = BadRequestError("no such time")
+    recording.reads_fail = False
+    with capture_logs() as events:
+        await recorder.record(poll(busy()))
+    recording.failure = None
+    await recorder.record(poll(busy(), at=START + 120))
+    assert [event["event"] for event in events] == ["points_refused"]
+    assert (recorder.state.state, recorder.state.lost_polls) == ("recording", 1)
+    assert len(recording.of(CPU)) == 1
 
 
 async def test_what_waits_is_limited_and_no_era_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
