@@ -21,10 +21,14 @@ from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
 from bridge.engine.engine import Engine
 from bridge.ovh.api import OvhApi
+from bridge.ovh.expiry import ExpiryWatch
 from bridge.ovh.inventory import Inventory
 from bridge.ovh.labels import LabelCache
+from bridge.ovh.recorder import Recorder
 from bridge.ovh.token import TokenKeeper
+from bridge.recording import RecordingKeeper
 from bridge.sources.erlenmeyer import Erlenmeyer
+from bridge.sources.history import History
 from bridge.sources.opentsdb import OpenTsdb
 from bridge.sources.services import ServiceSources
 from bridge.sources.upstream import Upstream
@@ -43,6 +47,9 @@ class Bridge:
     Attributes:
         apis: OVHcloud's API, by account name.
         keepers: The vScope token of each service asked for so far, by service name.
+        history: The recording; None without a folder for it.
+        recorder: Writes to it.
+        recording: Keeps it open.
     """
 
     settings: Settings
@@ -51,6 +58,9 @@ class Bridge:
     upstream: Upstream
     apis: Mapping[str, OvhApi]
     keepers: Mapping[str, TokenKeeper]
+    history: History | None = None
+    recorder: Recorder | None = None
+    recording: RecordingKeeper | None = None
 
     def readiness(self) -> tuple[bool, tuple[str, ...]]:
         """Tell whether questions can be answered, and what is wrong, in words."""
@@ -63,11 +73,15 @@ class Bridge:
             for name, keeper in self.keepers.items()
             if keeper.state == "not offered"
         ]
+        problem = self.recording.problem() if self.recording else None
+        reasons += [problem] if problem else []
         return any(service.state in ("ok", "partial") for service in services), tuple(reasons)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and the recording."""
         await asyncio.gather(self.upstream.close(), *(api.close() for api in self.apis.values()))
+        if self.recording is not None:
+            await self.recording.close()
 
 
 def build_bridge(settings: Settings) -> Bridge:
@@ -88,7 +102,16 @@ def build_bridge(settings: Settings) -> Bridge:
         ca_file=settings.ca_file,
     )
     keepers: dict[str, TokenKeeper] = {}
+    history = recorder = recording = None
     labels = LabelCache(lambda: inventory.snapshot)
+    if settings.history_dir is not None:
+        history = History(settings.history_dir, memory_mb=settings.history_memory_mb)
+        expiries = {name: ExpiryWatch(api, clock=time.time) for name, api in apis.items()}
+        recorder = Recorder(history, history, expiries)
+        recording = RecordingKeeper(history, recorder)
+        labels = LabelCache(lambda: inventory.snapshot, lambda: recorder.eras)
+        if settings.record:
+            inventory.subscribe(recorder.hear)
 
     def services() -> list[str]:
         known = inventory.snapshot.services.values()
@@ -125,7 +148,9 @@ def build_bridge(settings: Settings) -> Bridge:
         max_series=settings.max_series,
         any_metric=settings.opentsdb_url is not None,
     )
-    return Bridge(settings, engine, inventory, upstream, apis, keepers)
+    return Bridge(
+        settings, engine, inventory, upstream, apis, keepers, history, recorder, recording
+    )
 
 
 @contextlib.asynccontextmanager
@@ -142,7 +167,7 @@ async def open_bridge(settings: Settings) -> AsyncIterator[Bridge]:
 
 
 def create_app(settings: Settings) -> Starlette:
-    """Build the web application; its lifespan polls the inventory in the background."""
+    """Build the web application; its lifespan polls and records in the background."""
     bridge = build_bridge(settings)
     doorway = Doorway(
         bridge.engine, lambda: bridge.inventory.snapshot, Limits.from_settings(settings)
@@ -150,15 +175,18 @@ def create_app(settings: Settings) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        polling = asyncio.create_task(bridge.inventory.run())
+        running = [asyncio.create_task(bridge.inventory.run())]
+        if bridge.recording is not None:
+            running.append(asyncio.create_task(bridge.recording.run()))
         # What lives as long as the process need not be walked at every collection.
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
-            polling.cancel()
-            await asyncio.gather(polling, return_exceptions=True)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
             await bridge.close()
             gc.unfreeze()
 

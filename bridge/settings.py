@@ -134,6 +134,9 @@ class Settings(BaseSettings):
         description="Folder of the recording, on a local disk; one bridge a folder. "
         "When not set, nothing is recorded.",
     )
+    record: bool = Field(
+        default=True, description="Whether every reading of the inventory is recorded there."
+    )
     history_raw_days: int = Field(
         default=60, ge=1, le=36_500, description="Days for which recorded points are kept."
     )

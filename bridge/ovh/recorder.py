@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import structlog
@@ -38,6 +39,8 @@ WAITING_POLLS = 16
 WAITING_POINTS = 1_000_000
 #: Seconds by which the clock may move between two polls without a word about it.
 CLOCK_TOLERANCE_S = 5.0
+
+_NO_ERAS: Mapping[ObjectKey, tuple[LabelEra, ...]] = MappingProxyType({})
 
 log = structlog.get_logger(__name__)
 
@@ -101,7 +104,7 @@ class Recorder:
     @property
     def eras(self) -> Mapping[ObjectKey, tuple[LabelEra, ...]]:
         """What is known of labels over time; empty until the recording has been read."""
-        return {} if self._ledger is None else self._ledger.book.eras
+        return _NO_ERAS if self._ledger is None else self._ledger.book.eras
 
     def hear(self, poll: Poll) -> None:
         """Take a poll, to be recorded by ``run``; never waits."""

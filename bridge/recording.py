@@ -1,0 +1,77 @@
+"""Opens the recording in the background, and again as long as that fails.
+
+A bridge whose recording cannot be opened serves everything else, and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bridge.errors import BridgeError
+
+if TYPE_CHECKING:
+    from bridge.ovh.recorder import Recorder
+    from bridge.ovh.throttle import Sleep
+    from bridge.sources.history import History
+
+RETRY_S = 30.0
+
+log = structlog.get_logger(__name__)
+
+
+class RecordingKeeper:
+    """Keeps the recording open while ``run`` runs.
+
+    Args:
+        history: The recording.
+        recorder: Writes to it.
+        sleep: Coroutine that waits, in seconds.
+    """
+
+    def __init__(
+        self, history: History, recorder: Recorder, *, sleep: Sleep = asyncio.sleep
+    ) -> None:
+        self._history = history
+        self._recorder = recorder
+        self._sleep = sleep
+        self._problem: str | None = None
+
+    def problem(self) -> str | None:
+        """Say what is wrong with the recording now, None where nothing is."""
+        if self._problem is not None:
+            return f"nothing is recorded, and nothing of the recording can be read: {self._problem}"
+        state = self._recorder.state
+        if state.state == "failing":
+            return (
+                f"recording has stopped: {state.problem}; {state.waiting_polls} polls wait in "
+                f"memory, {state.lost_polls} are lost"
+            )
+        return None
+
+    async def run(self) -> None:
+        """Open the recording, then record for ever."""
+        while not await self._open():
+            await self._sleep(RETRY_S)
+        log.info("recording_opened")
+        # Labels of the past are known from here on, before the first poll is over.
+        await self._recorder.open()
+        await self._recorder.run()
+
+    async def close(self) -> None:
+        """Close the recording, after what is being written."""
+        await self._history.close()
+
+    async def _open(self) -> bool:
+        try:
+            await self._history.open()
+        except (BridgeError, OSError) as error:
+            problem = error.message if isinstance(error, BridgeError) else str(error)
+            if problem != self._problem:
+                log.error("recording_not_opened", reason=problem)  # noqa: TRY400 -- no mystery
+            self._problem = problem
+            return False
+        self._problem = None
+        return True
