@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
-from bridge.doors import operations, query, simplejson, simpod
-from bridge.doors.auth import AuthMiddleware
+from bridge.doors import measure, operations, query, simplejson, simpod
+from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
+from bridge.doors.measure import MeasureMiddleware
+from bridge.doors.traffic import TrafficMiddleware
 from bridge.engine.engine import Engine
 from bridge.ovh.api import OvhApi
 from bridge.ovh.expiry import ExpiryWatch
@@ -32,9 +35,10 @@ from bridge.sources.history import History
 from bridge.sources.opentsdb import OpenTsdb
 from bridge.sources.services import ServiceSources
 from bridge.sources.upstream import Upstream
+from bridge.telemetry import BridgeCollector, LoopLag, new_registry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from bridge.model import Source
     from bridge.settings import Settings
@@ -166,42 +170,79 @@ async def open_bridge(settings: Settings) -> AsyncIterator[Bridge]:
         await bridge.close()
 
 
-def create_app(settings: Settings) -> Starlette:
-    """Build the web application; its lifespan polls and records in the background."""
+def create_app(settings: Settings, *, admission: Admission | None = None) -> Starlette:
+    """Build the web application; its lifespan polls and records in the background.
+
+    Args:
+        settings: Everything.
+        admission: Who may ask, where that changes while the bridge runs; else it is what
+            the settings say.
+    """
     bridge = build_bridge(settings)
+    registry = new_registry()
+    registry.register(BridgeCollector(bridge))
+    lag = LoopLag(registry)
     doorway = Doorway(
         bridge.engine, lambda: bridge.inventory.snapshot, Limits.from_settings(settings)
     )
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        running = [asyncio.create_task(bridge.inventory.run())]
-        if bridge.recording is not None:
-            running.append(asyncio.create_task(bridge.recording.run()))
+        recording = [] if bridge.recording is None else [bridge.recording.run()]
+        running = asyncio.gather(bridge.inventory.run(), lag.run(), *recording)
         # What lives as long as the process need not be walked at every collection.
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
             await bridge.close()
             gc.unfreeze()
 
     return Starlette(
         routes=[
             *operations.routes(bridge.readiness),
+            *measure.routes(registry),
             *query.routes(doorway),
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
             *annotations_door.routes(doorway),
         ],
         middleware=[
+            Middleware(MeasureMiddleware, registry=registry),
             Middleware(GuardMiddleware, deadline_s=settings.deadline_s),
-            Middleware(AuthMiddleware, credentials=settings.credentials),
+            Middleware(
+                TrafficMiddleware,
+                per_minute=settings.client_requests_per_minute,
+                running=settings.max_running,
+                waiting=settings.max_waiting,
+            ),
+            *_cors(settings.cors_origins),
+            Middleware(AuthMiddleware, admission=admission or Admission(settings.credentials)),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
     )
+
+
+def _cors(origins: Sequence[str]) -> list[Middleware]:
+    """Answer browsers that ask from pages of these origins (reference: grafana 1.5)."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "X-Grafana-Org-Id",
+                "X-Grafana-Device-Id",
+            ],
+            allow_credentials=True,
+            expose_headers=["Warning", "X-Request-Id"],
+        )
+    ]

@@ -72,6 +72,9 @@ class RecordingKeeper:
             if problem != self._problem:
                 log.error("recording_not_opened", reason=problem)  # noqa: TRY400 -- no mystery
             self._problem = problem
-            return False
-        self._problem = None
-        return True
+        except Exception:  # the bridge must outlive a mistake in its recording
+            log.exception("recording_failed_to_open")
+            self._problem = "an internal error; the log has the details"
+        else:
+            self._problem = None
+        return self._problem is None

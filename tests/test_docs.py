@@ -70,6 +70,16 @@ def code_of(text: str) -> list[str]:
     return [*blocks, *re.findall(r"`([^`\n]+)`", text)]
 
 
+def test_every_figure_is_documented() -> None:
+    table = TEXTS[OPERATIONS].partition("## Figures")[2].partition("\n## ")[0]
+    documented = {
+        name.removesuffix("_total").removesuffix("_info")
+        for name in re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)
+    }
+    sources = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("bridge/**/*.py"))
+    assert documented == set(re.findall(r'"(vscope_bridge(?:_\w+)?)"', sources))
+
+
 def test_first_screen_has_both_commands() -> None:
     first = TEXTS[ROOT / "README.md"].splitlines()[:6]
     assert any(line.startswith("    make demo") for line in first)
