@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from bridge.sources.history import History
 
 RETRY_S = 30.0
+#: What recording can be: not opened (yet), or a state of the recorder.
+RECORDING_STATES = ("closed", "waiting", "recording", "failing")
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +39,13 @@ class RecordingKeeper:
         self._history = history
         self._recorder = recorder
         self._sleep = sleep
+        self._is_open = False
         self._problem: str | None = None
+
+    @property
+    def state(self) -> str:
+        """One of ``RECORDING_STATES``."""
+        return self._recorder.state.state if self._is_open else "closed"
 
     def problem(self) -> str | None:
         """Say what is wrong with the recording now, None where nothing is."""
@@ -55,6 +63,7 @@ class RecordingKeeper:
         """Open the recording, then record for ever."""
         while not await self._open():
             await self._sleep(RETRY_S)
+        self._is_open = True
         log.info("recording_opened")
         # Labels of the past are known from here on, before the first poll is over.
         await self._recorder.open()
