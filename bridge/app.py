@@ -15,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
-from bridge.doors import measure, operations, query, simplejson, simpod
+from bridge.doors import measure, opentsdb, operations, query, rows, simplejson, simpod
 from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
@@ -209,6 +209,8 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
             *annotations_door.routes(doorway),
+            *opentsdb.routes(doorway),
+            *rows.routes(doorway),
         ],
         middleware=[
             Middleware(MeasureMiddleware, registry=registry),

@@ -11,10 +11,11 @@ import pytest
 
 from bridge import __version__
 from bridge.cli import run
+from bridge.ovh.live import LIVE_KINDS, live_columns
 from bridge.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 TEXTS = {path: path.read_text(encoding="utf-8") for path in DOCUMENTS}
 OPERATIONS = ROOT / "docs" / "operations.md"
 
@@ -91,7 +92,8 @@ def test_settings_named_in_documents_exist() -> None:
         for name in re.findall(r"`([a-z]+_[a-z_]+)`", text):
             if name.split("_")[0] in {"deadline", "poll", "max", "log", "calls", "metrics"}:
                 known = {*Settings.model_fields, "calls_per_minute", "metrics_user"}
-                assert name in known | events(), name
+                columns = {one.name for kind in LIVE_KINDS for one in live_columns(kind)}
+                assert name in known | columns | events(), name
 
 
 def events() -> set[str]:
