@@ -14,7 +14,12 @@ import numpy as np
 
 from bridge.catalog import CHANGING_LABELS, OBJECT_LABEL, Kind, uncatalogued
 from bridge.engine.aggregate import aggregate
-from bridge.engine.downsample import downsample_points, fill_gaps
+from bridge.engine.downsample import (
+    downsample_points,
+    fill_gaps,
+    merge_buckets,
+    needed_columns,
+)
 from bridge.engine.filters import match_all
 from bridge.engine.plan import make_plan
 from bridge.engine.rate import rates
@@ -200,9 +205,9 @@ class Engine:
             plan.scan_start_ms,
             plan.scan_end_ms,
             plan.step_ms,
-            frozenset({plan.function}),
+            needed_columns(plan, query.downsample),
         )
-        return _from_buckets(await self._source.buckets(wanted), plan)
+        return _from_buckets(await self._source.buckets(wanted), query, plan)
 
     def _check_points(self, points: int) -> None:
         if points > self._max_points:
@@ -265,9 +270,12 @@ def _downsampled(points: Iterable[Points], query: Query, plan: Plan) -> Iterator
         yield series.tags, line
 
 
-def _from_buckets(buckets: Iterable[Buckets], plan: Plan) -> list[Labelled]:
+def _from_buckets(buckets: Iterable[Buckets], query: Query, plan: Plan) -> list[Labelled]:
+    spec = query.downsample
     if plan.function is None:
         return []
+    if spec is not None and spec.calendar:
+        return [(one.tags, merge_buckets(one, query, spec, plan)) for one in buckets]
     return [(one.tags, (one.stamps_ms, one.columns[plan.function])) for one in buckets]
 
 
