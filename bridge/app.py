@@ -32,6 +32,7 @@ from bridge.ovh.token import TokenKeeper
 from bridge.recording import RecordingKeeper
 from bridge.sources.erlenmeyer import Erlenmeyer
 from bridge.sources.history import History
+from bridge.sources.offered import ovhcloud_history
 from bridge.sources.opentsdb import OpenTsdb
 from bridge.sources.services import ServiceSources
 from bridge.sources.upstream import Upstream
@@ -133,7 +134,8 @@ def build_bridge(settings: Settings) -> Bridge:
             f"OVHcloud's history of {service}", upstream, keepers[service], clock=time.monotonic
         )
 
-    source: Source = ServiceSources(services, open_source)
+    metrics = catalogue(diskspace_unit=settings.diskspace_unit)
+    source: Source = ovhcloud_history(ServiceSources(services, open_source), metrics)
     if settings.opentsdb_url is not None:
         source = OpenTsdb(
             upstream,
@@ -145,7 +147,7 @@ def build_bridge(settings: Settings) -> Bridge:
         )
     engine = Engine(
         source,
-        catalogue(diskspace_unit=settings.diskspace_unit),
+        metrics,
         labels.current,
         source_step_ms=settings.source_step_s * 1000,
         max_points=settings.max_points,
