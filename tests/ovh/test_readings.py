@@ -58,7 +58,9 @@ def read(known: ServiceInventory, name: str, started_at: float = READ_AT) -> Rea
 
 
 def values_of(prefix: str, found: Reading) -> Mapping[str, float]:
-    return {metric.removeprefix(f"vscope.{prefix}."): value for metric, value in found.values}
+    return {
+        metric.removeprefix(f"vscope.{prefix}."): value for metric, value in found.values.items()
+    }
 
 
 def machine(**fields: Any) -> Reading:
@@ -248,7 +250,7 @@ def test_a_global_datastore_is_recorded_once_in_the_lowest_datacenter() -> None:
 def test_what_was_not_read_in_this_poll_gives_no_value() -> None:
     known = service(ONE, datacenter(ONE, 10, vms=[vm(1, "web", **BUSY)]))
     found = read(known, "vm-1", started_at=READ_AT + 0.5)
-    assert (found.labels, found.values, found.sampled) == (None, (), False)
+    assert (found.labels, found.values, found.sampled) == (None, {}, False)
 
 
 numbers = st.none() | st.integers(-5, 10**6) | st.floats()
@@ -260,9 +262,7 @@ numbers = st.none() | st.integers(-5, 10**6) | st.floats()
     ),
     st.sampled_from(["poweredOn", "poweredOff", "suspended", "odd", ""]),
 )
-def test_whatever_comes_gives_finite_values_once_each(fields: dict[str, Any], power: str) -> None:
+def test_whatever_comes_gives_finite_values(fields: dict[str, Any], power: str) -> None:
     odd = vm(1, "web").model_copy(update={**fields, "power_state": power})
     found = read(service(ONE, datacenter(ONE, 10, vms=[odd])), "vm-1")
-    names = [metric for metric, _ in found.values]
-    assert len(set(names)) == len(names)
-    assert all(-1e300 < value < 1e300 for _, value in found.values)
+    assert all(-1e300 < value < 1e300 for value in found.values.values())
