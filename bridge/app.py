@@ -31,7 +31,7 @@ from bridge.ovh.recorder import Recorder
 from bridge.ovh.token import TokenKeeper
 from bridge.recording import RecordingKeeper
 from bridge.settings import SettingsError
-from bridge.sources.history import History
+from bridge.sources.history import History, Retention
 from bridge.sources.merged import MergedSources
 from bridge.sources.offered import ovhcloud_history
 from bridge.sources.opentsdb import OpenTsdb
@@ -116,7 +116,13 @@ def build_bridge(settings: Settings) -> Bridge:
     history = recorder = recording = None
     labels = LabelCache(lambda: inventory.snapshot)
     if settings.history_dir is not None:
-        history = History(settings.history_dir, memory_mb=settings.history_memory_mb)
+        history = History(
+            settings.history_dir,
+            Retention(
+                settings.history_raw_days, settings.history_10m_days, settings.history_1h_days
+            ),
+            memory_mb=settings.history_memory_mb,
+        )
         expiries = {name: ExpiryWatch(api, clock=time.time) for name, api in apis.items()}
         recorder = Recorder(history, history, expiries)
         recording = RecordingKeeper(history, recorder)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bridge.ovh.eras import ObjectKey
     from bridge.ovh.expiry import ExpiryWatch
     from bridge.ovh.objects import Poll
+    from bridge.ovh.samples import Subject
     from bridge.ovh.throttle import Clock
 
 #: Polls that may wait to be looked at; of more the oldest are lost.
@@ -136,14 +137,22 @@ class Recorder:
             return True
         try:
             eras = await self._recording.eras()
-            now_ms = round(self._clock() * 1000)
-            source = self._source
-            samples = {} if source is None else await recorded_samples(source, now_ms)
+            samples = await self._recorded_samples()
         except BridgeError as error:
             self._fail(error)
             return False
         self._ledger = Ledger(eras, samples, growth=self._growth.kb_a_day)
         return True
+
+    async def _recorded_samples(self) -> Mapping[str, Mapping[Subject, int]]:
+        if self._source is None:
+            return {}
+        try:
+            return await recorded_samples(self._source, round(self._clock() * 1000))
+        except BadRequestError as error:
+            # Too little is kept to tell: ages begin anew.
+            log.warning("ages_unreadable", reason=error.message)
+            return {}
 
     async def record(self, poll: Poll) -> None:
         """Record one poll, after what still waits; a failure becomes the state."""
