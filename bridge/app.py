@@ -76,7 +76,7 @@ class Bridge:
         """Tell whether questions can be answered, and what is wrong, in words."""
         services = self.inventory.snapshot.services.values()
         reasons = [*self.inventory.problems()]
-        if not services and not reasons:
+        if not reasons and all(service.state == "warming" for service in services):
             reasons.append("the inventory is being read for the first time")
         reasons += [
             f"{name}: OVHcloud does not offer vScope history; live tables are not affected"
