@@ -65,8 +65,6 @@ class RecordingKeeper:
             await self._sleep(RETRY_S)
         self._is_open = True
         log.info("recording_opened")
-        # Labels of the past are known from here on, before the first poll is over.
-        await self._recorder.open()
         await asyncio.gather(self._recorder.run(), self._maintain())
 
     async def close(self) -> None:

@@ -25,7 +25,7 @@ from bridge.ovh.readings import readings
 from bridge.ovh.samples import recorded_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from bridge.model import LabelEra, PointBatch, Recording, Source
     from bridge.ovh.eras import ObjectKey
@@ -116,16 +116,21 @@ class Recorder:
         self._heard.set()
 
     async def run(self) -> None:
-        """Record what is heard, for ever."""
+        """Read what is recorded, then record what is heard, for ever."""
+        # Labels of the past are known from here on, before the first poll is over.
+        await self._outlive(self.open())
         while True:
             await self._heard.wait()
             self._heard.clear()
             while self._polls:
-                poll = self._polls.popleft()
-                try:
-                    await self.record(poll)
-                except Exception:  # a background loop must outlive a mistake in one poll
-                    log.exception("recorder_failed", service=poll.service.name)
+                await self._outlive(self.record(self._polls.popleft()))
+
+    async def _outlive(self, work: Awaitable[object]) -> None:
+        """Do one piece of work; a mistake in it must not end the background loop."""
+        try:
+            await work
+        except Exception:
+            log.exception("recorder_failed")
 
     async def open(self) -> bool:
         """Read what an earlier run has recorded of labels and ages.
@@ -166,10 +171,11 @@ class Recorder:
             await expiry.refresh()
         await self._growth.refresh(stamp)
         found = await in_slices(readings(poll), 0)
-        eras = self._ledger.note(poll, found)
         expires_ms = None if expiry is None else expiry.expires_ms
         entries = await in_slices(self._ledger.entries(poll, found, expires_ms=expires_ms), 0)
-        self._unwritten.append((batch_of(entries, stamp), eras))
+        batch = batch_of(entries, stamp)
+        # Nothing may come between: an era that is noted is written sooner or later.
+        self._unwritten.append((batch, self._ledger.note(poll, found)))
         self._forget_oldest()
         await self._write()
 
