@@ -275,6 +275,7 @@ class Engine:
                 "(setting max_series): filter, or group by fewer labels"
             )
         hidden = CHANGING_LABELS - {f.key for f in query.filters}
+        edges = np.array([query.window.start_ms, query.window.end_ms + 1], dtype=np.int64)
         for members in groups:
             lines = [own if shaped else _shape(own, query, plan) for _, own in members]
             lines = [line for line in lines if len(line[0])]
@@ -284,8 +285,7 @@ class Engine:
                 stamps, values = lines[0]
             else:
                 stamps, values = aggregate(lines, query.aggregator, of_rates=query.rate is not None)
-            low = stamps.searchsorted(query.window.start_ms)
-            high = stamps.searchsorted(query.window.end_ms, side="right")
+            low, high = stamps.searchsorted(edges).tolist()
             if low == high:
                 continue
             if np.isinf(values[low:high]).any():
