@@ -198,9 +198,8 @@ def test_metrics_outside_the_catalogue_have_the_columns_of_their_labels() -> Non
         assert [row["label_value"] for row in rows(filters="value=b")] == ["b"]
         assert [row["site"] for row in rows(aggregator="sum", group_by="site")] == ["north"]
         sums = rows(aggregator="sum", filters="{value=*}{site=north}")
-        assert [list(row) for row in sums] == [
-            ["time", "label_value", "site", "metric", "value"]
-        ] * 2
+        assert list(sums[0]) == ["time", "site", "label_value", "metric", "value"]
+        assert [row["label_value"] for row in sums] == ["a", "b"]
         error = assert_union(client.get("", params={"metric": "sales", "site": "north"}), 400)
         assert "no parameter or label 'site'" in error["message"]
         error = assert_union(client.get("", params={"metric": "sales", "filters": "sit=n"}), 400)
