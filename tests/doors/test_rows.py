@@ -450,6 +450,7 @@ def test_an_inventory_that_may_lack_services_gives_no_live_rows() -> None:
         ({"target": f"{CPU}{{vm=}}"}, "target", "expected a value"),
         ({"target": "live:vms"}, "target", "did you mean vm?"),
         ({"metric": CPU, "agregator": "avg"}, None, "did you mean aggregator?"),
+        ({"metric": CPU, "clustr": ""}, None, "did you mean cluster?"),
         ({"metric": CPU, "host": "a"}, None, "no parameter or label 'host'"),
         ({"metric": CPU, "aggregator": "mean"}, "aggregator", "there is no aggregator 'mean'"),
         ({"metric": CPU, "group_by": "rack"}, "group_by", "no label 'rack' to group by"),
