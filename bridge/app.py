@@ -24,17 +24,24 @@ from bridge.doors.measure import MeasureMiddleware
 from bridge.doors.traffic import TrafficMiddleware
 from bridge.engine.engine import Engine
 from bridge.ovh.api import OvhApi
+from bridge.ovh.expiry import ExpiryWatch
 from bridge.ovh.inventory import Inventory
 from bridge.ovh.labels import LabelCache
+from bridge.ovh.recorder import Recorder
 from bridge.ovh.token import TokenKeeper
-from bridge.sources.erlenmeyer import Erlenmeyer
+from bridge.recording import RecordingKeeper
+from bridge.settings import SettingsError
+from bridge.sources.history import History
+from bridge.sources.merged import MergedSources
 from bridge.sources.opentsdb import OpenTsdb
+from bridge.sources.ovhcloud import OvhCloud
+from bridge.sources.recorded import recorded
 from bridge.sources.services import ServiceSources
 from bridge.sources.upstream import Upstream
 from bridge.telemetry import BridgeCollector, LoopLag, new_registry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from bridge.model import Source
     from bridge.settings import Settings
@@ -47,6 +54,10 @@ class Bridge:
     Attributes:
         apis: OVHcloud's API, by account name.
         keepers: The vScope token of each service asked for so far, by service name.
+        histories: OVHcloud's history of each of them.
+        history: The recording; None without a folder for it.
+        recorder: Writes to it.
+        recording: Keeps it open.
     """
 
     settings: Settings
@@ -55,6 +66,10 @@ class Bridge:
     upstream: Upstream
     apis: Mapping[str, OvhApi]
     keepers: Mapping[str, TokenKeeper]
+    histories: Mapping[str, OvhCloud]
+    history: History | None = None
+    recorder: Recorder | None = None
+    recording: RecordingKeeper | None = None
 
     def readiness(self) -> tuple[bool, tuple[str, ...]]:
         """Tell whether questions can be answered, and what is wrong, in words."""
@@ -67,11 +82,15 @@ class Bridge:
             for name, keeper in self.keepers.items()
             if keeper.state == "not offered"
         ]
+        problem = self.recording.problem() if self.recording else None
+        reasons += [problem] if problem else []
         return any(service.state in ("ok", "partial") for service in services), tuple(reasons)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and the recording."""
         await asyncio.gather(self.upstream.close(), *(api.close() for api in self.apis.values()))
+        if self.recording is not None:
+            await self.recording.close()
 
 
 def build_bridge(settings: Settings) -> Bridge:
@@ -92,13 +111,23 @@ def build_bridge(settings: Settings) -> Bridge:
         ca_file=settings.ca_file,
     )
     keepers: dict[str, TokenKeeper] = {}
+    histories: dict[str, OvhCloud] = {}
+    history = recorder = recording = None
     labels = LabelCache(lambda: inventory.snapshot)
+    if settings.history_dir is not None:
+        history = History(settings.history_dir, memory_mb=settings.history_memory_mb)
+        expiries = {name: ExpiryWatch(api, clock=time.time) for name, api in apis.items()}
+        recorder = Recorder(history, history, expiries)
+        recording = RecordingKeeper(history, recorder)
+        labels = LabelCache(lambda: inventory.snapshot, lambda: recorder.eras)
+        if settings.record:
+            inventory.subscribe(recorder.hear)
 
     def services() -> list[str]:
         known = inventory.snapshot.services.values()
         return [service.name for service in known if service.state != "expired"]
 
-    def open_source(service: str) -> Erlenmeyer:
+    def open_source(service: str) -> OvhCloud:
         account = inventory.snapshot.services[service].account
         keepers[service] = TokenKeeper(
             apis[account],
@@ -106,13 +135,21 @@ def build_bridge(settings: Settings) -> Bridge:
             user=accounts[account].metrics_user,
             allowed_hosts=settings.metrics_hosts,
         )
-        return Erlenmeyer(
-            f"OVHcloud's history of {service}", upstream, keepers[service], clock=time.monotonic
+        histories[service] = OvhCloud(
+            service,
+            upstream,
+            keepers[service],
+            protocol=settings.protocol,
+            clock=time.monotonic,
         )
+        return histories[service]
 
-    source: Source = ServiceSources(services, open_source)
+    metrics = catalogue(diskspace_unit=settings.diskspace_unit)
+    sources: dict[str, Source] = {}
+    if history is not None:
+        sources["recording"] = recorded(history, metrics)
     if settings.opentsdb_url is not None:
-        source = OpenTsdb(
+        sources["opentsdb"] = OpenTsdb(
             upstream,
             settings.opentsdb_url,
             user=settings.opentsdb_user,
@@ -120,16 +157,43 @@ def build_bridge(settings: Settings) -> Bridge:
             token=settings.opentsdb_token,
             clock=time.monotonic,
         )
+    if accounts:
+        sources["ovhcloud"] = ServiceSources(services, open_source)
     engine = Engine(
-        source,
-        catalogue(diskspace_unit=settings.diskspace_unit),
+        _one_of(
+            [sources[name] for name in settings.history_order if name in sources],
+            lambda name: metrics[name].labels if name in metrics else (),
+        ),
+        metrics,
         labels.current,
         source_step_ms=settings.source_step_s * 1000,
         max_points=settings.max_points,
         max_series=settings.max_series,
         any_metric=settings.opentsdb_url is not None,
     )
-    return Bridge(settings, engine, inventory, upstream, apis, keepers)
+    return Bridge(
+        settings,
+        engine,
+        inventory,
+        upstream,
+        apis,
+        keepers,
+        histories,
+        history,
+        recorder,
+        recording,
+    )
+
+
+def _one_of(sources: Sequence[Source], identity: Callable[[str], tuple[str, ...]]) -> Source:
+    """Make one history of the sources there are, strongest first.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    if not sources:
+        raise SettingsError(["history_order: names no source that is configured"])
+    return sources[0] if len(sources) == 1 else MergedSources(sources, identity)
 
 
 @contextlib.asynccontextmanager
@@ -146,7 +210,7 @@ async def open_bridge(settings: Settings) -> AsyncIterator[Bridge]:
 
 
 def create_app(settings: Settings, *, admission: Admission | None = None) -> Starlette:
-    """Build the web application; its lifespan polls the inventory in the background.
+    """Build the web application; its lifespan polls and records in the background.
 
     Args:
         settings: Everything.
@@ -163,7 +227,8 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        running = asyncio.gather(bridge.inventory.run(), lag.run())
+        recording = [] if bridge.recording is None else [bridge.recording.run()]
+        running = asyncio.gather(bridge.inventory.run(), lag.run(), *recording)
         # What lives as long as the process need not be walked at every collection.
         gc.collect()
         gc.freeze()

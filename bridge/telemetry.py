@@ -17,6 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from bridge import __version__
+from bridge.recording import RECORDING_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -111,6 +112,41 @@ class BridgeCollector(Collector):
         for host, is_open in self._bridge.upstream.circuits().items():
             circuits.add_metric([host], float(is_open))
         yield circuits
+        yield from self._recording()
+
+    def _recording(self) -> Iterator[Metric]:
+        recorder, recording = self._bridge.recorder, self._bridge.recording
+        if recorder is None or recording is None:
+            return
+        state = recorder.state
+        states = GaugeMetricFamily(
+            "vscope_bridge_recording_state",
+            "Whether polls are recorded: 1 for the state that holds.",
+            None,
+            ["state"],
+        )
+        for one in RECORDING_STATES:
+            states.add_metric([one], float(one == recording.state))
+        yield states
+        yield CounterMetricFamily(
+            "vscope_bridge_recording_points", "Points recorded since the start.", state.points
+        )
+        yield CounterMetricFamily(
+            "vscope_bridge_recording_polls_lost",
+            "Polls that could not be recorded since the start.",
+            state.lost_polls,
+        )
+        yield GaugeMetricFamily(
+            "vscope_bridge_recording_polls_waiting",
+            "Polls that wait in memory until recording works again.",
+            state.waiting_polls,
+        )
+        if state.written_ms is not None:
+            yield GaugeMetricFamily(
+                "vscope_bridge_recording_written_timestamp_seconds",
+                "Stamp of the poll recorded last, epoch seconds.",
+                state.written_ms / 1000,
+            )
 
     def _services(self, services: Mapping[str, ServiceInventory]) -> Iterator[Metric]:
         yield _states(
