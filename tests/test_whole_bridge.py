@@ -88,6 +88,7 @@ log_level = "debug"
 poll_interval_s = 1
 deadline_s = 5
 metrics_hosts = ["127.0.0.1"]
+record = false
 protocol = "{protocol}"
 
 [[credentials]]
