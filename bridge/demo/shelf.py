@@ -110,7 +110,9 @@ class FleetShelf:
     def __init__(self, fleet: Fleet, clock: Callable[[], float]) -> None:
         self._fleet = fleet
         self._clock = clock
-        self._rows = {name: tuple(self._series_of(name)) for name in catalogue()}
+        # What the bridge alone records is not OVHcloud's to serve.
+        served = [name for name, metric in catalogue().items() if metric.ovhcloud]
+        self._rows = {name: tuple(self._series_of(name)) for name in served}
 
     def names(self, metric: Selector, labels: Mapping[str, Selector]) -> Sequence[Name]:
         """See :class:`Shelf`."""
@@ -154,6 +156,17 @@ class FleetShelf:
                 if not missing:
                     break
         return found
+
+    def sampled(self, metric: str, stamps_s: NDArray[np.int64]) -> list[StoredSeries]:
+        """Return every series of a metric as if it were sampled at these epoch seconds."""
+        rows = self._rows[metric]
+        stamps = np.broadcast_to(stamps_s, (len(rows), len(stamps_s)))
+        values = self._values(metric, rows, stamps)
+        return [
+            StoredSeries(row.name, stamps_s[known] * 1_000_000, line[known])
+            for row, line in zip(rows, values, strict=True)
+            for known in [~np.isnan(line)]
+        ]
 
     def _matching(
         self, metric: Selector, labels: Mapping[str, Selector]

@@ -258,13 +258,31 @@ class Snapshot:
     Attributes:
         services: By service name, in a stable order.
         version: Grows by one with every change, so that derived tables can be cached.
+        unlisted: Accounts whose services are not known, since listing them never worked.
     """
 
     services: Mapping[str, ServiceInventory] = field(default_factory=dict)
     version: int = 0
+    unlisted: tuple[str, ...] = ()
 
     def datacenters(self) -> Iterator[tuple[ServiceInventory, DatacenterInventory]]:
         """Yield every datacenter with its service."""
         for service in self.services.values():
             for datacenter in service.datacenters.values():
                 yield service, datacenter
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """A service after an attempt to read it.
+
+    Attributes:
+        service: As it is known then; what could be read has a ``read_at`` from
+            ``started_at`` on.
+        started_at: Epoch seconds.
+        interval_s: Seconds between two polls at that time.
+    """
+
+    service: ServiceInventory
+    started_at: float
+    interval_s: float

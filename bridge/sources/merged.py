@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 HOUR_MS = 3_600_000
 
+SeriesId = tuple[str | None, ...]
+
 PartT = TypeVar("PartT", Buckets, Points)
 
 _log = structlog.get_logger(__name__)
@@ -108,7 +110,7 @@ class MergedSources:
         parts = await ask_all(
             self._sources, lambda source: source.lookup(metric, filters), on_missing=_log_gap
         )
-        same: dict[tuple[str | None, ...], dict[str, str]] = {}
+        same: dict[SeriesId, dict[str, str]] = {}
         for tags in (tags for part in parts for tags in part):
             key = self._key(metric, tags)
             same[key] = {**tags, **same.get(key, {})}
@@ -134,17 +136,26 @@ class MergedSources:
 
     def _same(self, metric: str, parts: Sequence[Iterable[PartT]]) -> Iterable[list[PartT]]:
         """Bring the parts of each series together, strongest first."""
-        same: dict[tuple[str | None, ...], list[PartT]] = defaultdict(list)
+        same: dict[SeriesId, list[PartT]] = defaultdict(list)
         for part in parts:
             for one in part:
                 same[self._key(metric, one.tags)].append(one)
         return same.values()
 
-    def _key(self, metric: str, tags: Mapping[str, str]) -> tuple[str | None, ...]:
-        labels = self._identity(metric)
-        if labels:
-            return tuple(tags.get(label) for label in labels)
-        return tuple(text for pair in sorted(tags.items()) for text in pair)
+    def _key(self, metric: str, tags: Mapping[str, str]) -> SeriesId:
+        return series_id(self._identity(metric), tags)
+
+
+def series_id(labels: tuple[str, ...], tags: Mapping[str, str]) -> SeriesId:
+    """Return what is equal for the same series in all sources.
+
+    Args:
+        labels: The labels that identify it; empty means all it has.
+        tags: The labels it has in one source.
+    """
+    if labels:
+        return tuple(tags.get(label) for label in labels)
+    return tuple(text for pair in sorted(tags.items()) for text in pair)
 
 
 async def _lists(source: Source, metric: str) -> bool:
