@@ -68,7 +68,8 @@ async def measure(url: str, protocol: str, spans: Sequence[tuple[int, int]]) -> 
     async with open_bridge(settings) as bridge:
         await bridge.inventory.poll()
         upstream = bridge.upstream
-        assert isinstance(upstream, Recording)
+        if not isinstance(upstream, Recording):
+            sys.exit("the bridge asks past the recording")
         for downsample, kind in QUESTIONS.items():
             for span in spans:
                 await bridge.engine.query(asked(span, downsample))
