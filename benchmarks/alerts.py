@@ -39,7 +39,8 @@ def evaluation(end_s: int, downsample: str, unit: int) -> bytes:
 
 
 def upstream_queries(simulator: Server) -> int:
-    return int(orjson.loads(simulator.get("/_simulator/calls"))["sub_queries"])
+    counted = orjson.loads(simulator.get("/_simulator/calls"))
+    return int(counted["sub_queries"] + counted["scripts"])
 
 
 def evaluate(bridge: Server, form: tuple[str, str, int], rounds: int) -> list[Timing]:

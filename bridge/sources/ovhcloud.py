@@ -160,8 +160,11 @@ class OvhCloud:
         if protocol == self._used:
             return
         self._used, self._reason = protocol, reason
-        level = log.warning if failed else log.info
-        level("history_protocol", service=self._service, protocol=protocol, reason=reason)
+        told = {"service": self._service, "protocol": protocol, "reason": reason}
+        if failed:
+            log.warning("history_protocol", **told)
+        else:
+            log.info("history_protocol", **told)
 
 
 def _both(by_warp10: BridgeError, by_opentsdb: BridgeError) -> BridgeError:
