@@ -1,0 +1,191 @@
+"""What the page's overview says, gathered from the parts of the bridge; no I/O.
+
+A part that is added tells about itself with one more section here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from bridge.advice import advice_for
+from bridge.doors.page.status import (
+    Amount,
+    Level,
+    Link,
+    Mark,
+    Moment,
+    Problem,
+    Section,
+    Status,
+)
+from bridge.ovh.live import live_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from bridge.doors.page.status import Cell
+    from bridge.ovh.inventory import AccountState, Inventory
+    from bridge.ovh.objects import ServiceInventory, Snapshot
+    from bridge.ovh.token import TokenKeeper
+
+_SERVICE_LEVELS: Mapping[str, Level] = MappingProxyType(
+    {
+        "ok": Level.GOOD,
+        "warming": Level.WAITING,
+        "partial": Level.WARNING,
+        "expired": Level.WARNING,
+        "failed": Level.BAD,
+    }
+)
+_READABLE = frozenset({"ok", "partial"})
+_COUNTED = ("vm", "host", "filer")
+
+#: What the state of a service's vScope token means for its history.
+_HISTORY: Mapping[str, tuple[Mark, str]] = MappingProxyType(
+    {
+        "offered": (Mark("offered", Level.GOOD), "Read when a panel asks."),
+        "unknown": (Mark("not asked yet", Level.WAITING), "Asked with the first panel."),
+        "not offered": (
+            Mark("not offered", Level.NOTE),
+            "OVHcloud gives no vScope token for it; asked again daily.",
+        ),
+        "failed": (
+            Mark("failed", Level.WARNING),
+            "The token could not be had; asked again in a minute.",
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Makes the ``Status`` of a bridge.
+
+    Attributes:
+        inventory: What is read from OVHcloud.
+        keepers: The vScope token of each service asked for so far.
+        opentsdb_url: The server all series come from instead, if there is one.
+    """
+
+    inventory: Inventory
+    keepers: Mapping[str, TokenKeeper]
+    opentsdb_url: str | None
+
+    def status(self, reasons: Iterable[str]) -> Status:
+        """Return the overview of this moment.
+
+        Args:
+            reasons: What is wrong, in words, as ``/readyz`` has it.
+        """
+        snapshot = self.inventory.snapshot
+        problems = tuple(sorted(map(_problem, reasons), key=lambda one: one.level is Level.NOTE))
+        counts = _count(snapshot)
+        return Status(
+            _state(snapshot, problems),
+            _summary(snapshot, counts),
+            problems,
+            (
+                _services(snapshot, counts),
+                self._history(snapshot),
+                _accounts(self.inventory.accounts()),
+            ),
+        )
+
+    def _history(self, snapshot: Snapshot) -> Section:
+        title, columns = "History", ("Service", "Comes from", "State", "Meaning")
+        if self.opentsdb_url is not None:
+            host = urlsplit(self.opentsdb_url).netloc
+            row: tuple[Cell, ...] = (
+                "all services",
+                f"OpenTSDB at {host}",
+                Mark("set", Level.GOOD),
+                "Read when a panel asks.",
+            )
+            return Section(title, columns, (row,))
+        rows = []
+        for name in snapshot.services:
+            keeper = self.keepers.get(name)
+            mark, meaning = _HISTORY[keeper.state if keeper else "unknown"]
+            rows.append((name, "OVHcloud", mark, meaning))
+        return Section(title, columns, tuple(rows), empty="No service is known yet.")
+
+
+def _problem(reason: str) -> Problem:
+    known = advice_for(reason)
+    if known is None:
+        return Problem(reason)
+    return Problem(reason, known.do, Level.NOTE if known.harmless else Level.WARNING)
+
+
+def _state(snapshot: Snapshot, problems: Iterable[Problem]) -> Mark:
+    states = {service.state for service in snapshot.services.values()}
+    broken = any(problem.level is not Level.NOTE for problem in problems)
+    if states & _READABLE:
+        return Mark("Partly working", Level.WARNING) if broken else Mark("Working", Level.GOOD)
+    return Mark("Not working", Level.BAD) if broken else Mark("Starting", Level.WAITING)
+
+
+def _summary(snapshot: Snapshot, counts: Mapping[str, Mapping[str, int]]) -> str:
+    if not snapshot.services:
+        return "No Hosted Private Cloud service has been read yet."
+    total = {kind: sum(of[kind] for of in counts.values()) for kind in _COUNTED}
+    return (
+        f"{_some(len(snapshot.services), 'service')}: {_some(total['vm'], 'virtual machine')} on "
+        f"{_some(total['host'], 'host')}, {_some(total['filer'], 'datastore')}."
+    )
+
+
+def _some(count: int, name: str) -> str:
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
+
+
+def _count(snapshot: Snapshot) -> dict[str, dict[str, int]]:
+    """Count the objects that tables show, by service and kind."""
+    counts = {name: dict.fromkeys(_COUNTED, 0) for name in snapshot.services}
+    for kind in _COUNTED:
+        for row in live_rows(snapshot, kind):
+            counts[row.service.name][kind] += 1
+    return counts
+
+
+def _services(snapshot: Snapshot, counts: Mapping[str, Mapping[str, int]]) -> Section:
+    rows = tuple(
+        tuple(_service_cells(service, counts[service.name]))
+        for service in snapshot.services.values()
+    )
+    columns = ("Service", "Name", "State", "Last read", "Machines", "Hosts", "Datastores")
+    return Section("Services", columns, rows, empty="No service has been read yet.")
+
+
+def _service_cells(service: ServiceInventory, counts: Mapping[str, int]) -> Iterator[Cell]:
+    seen = service.service
+    yield Link(service.name, "live", {"kind": "service", "service": service.name})
+    yield seen.value.description if seen else ""
+    yield Mark(service.state, _SERVICE_LEVELS.get(service.state, Level.WARNING))
+    yield Moment(service.polled_at)
+    for kind in _COUNTED:
+        yield Link(f"{counts[kind]:,}", "live", {"kind": kind, "service": service.name})
+
+
+def _accounts(accounts: Iterable[AccountState]) -> Section:
+    rows = tuple(
+        (
+            account.name,
+            account.endpoint,
+            _account_mark(account),
+            Amount(account.services),
+            Amount(account.interval_s, "s"),
+        )
+        for account in accounts
+    )
+    columns = ("Account", "OVHcloud at", "State", "Services", "Read every")
+    return Section("Accounts", columns, rows, empty="No account is configured.")
+
+
+def _account_mark(account: AccountState) -> Mark:
+    if account.problem is not None:
+        return Mark("failed", Level.BAD)
+    return Mark("ok", Level.GOOD) if account.attempted else Mark("warming", Level.WAITING)
