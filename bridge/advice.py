@@ -59,7 +59,9 @@ ADVICE = (
         "the name of OVHcloud's API cannot be resolved",
         "Name resolution on this machine; in a container, its DNS servers.",
     ),
-    Advice("the proxy does not work", "`proxy`: its address, and whether it lets this machine out."),
+    Advice(
+        "the proxy does not work", "`proxy`: its address, and whether it lets this machine out."
+    ),
     Advice("TLS failed", "Behind a proxy that opens TLS, name its authority in `ca_file`."),
     Advice(
         "OVHcloud did not answer in time",

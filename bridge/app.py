@@ -19,7 +19,9 @@ from bridge.doors.auth import AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
+from bridge.doors.page import Site
 from bridge.engine.engine import Engine
+from bridge.overview import Overview
 from bridge.ovh.api import OvhApi
 from bridge.ovh.inventory import Inventory
 from bridge.ovh.labels import LabelCache
@@ -148,6 +150,20 @@ def create_app(settings: Settings) -> Starlette:
         bridge.engine, lambda: bridge.inventory.snapshot, Limits.from_settings(settings)
     )
 
+    doors = [
+        *query.routes(doorway),
+        *simplejson.routes(doorway),
+        *simpod.routes(doorway),
+        *annotations_door.routes(doorway),
+    ]
+    overview = Overview(bridge.inventory, bridge.keepers, settings.opentsdb_url)
+    site = Site(
+        doorway,
+        lambda: overview.status(bridge.readiness()[1]),
+        frozenset(route.path for route in doors),
+        answer_s=0.9 * settings.deadline_s,
+    )
+
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         polling = asyncio.create_task(bridge.inventory.run())
@@ -164,11 +180,9 @@ def create_app(settings: Settings) -> Starlette:
 
     return Starlette(
         routes=[
-            *operations.routes(bridge.readiness),
-            *query.routes(doorway),
-            *simplejson.routes(doorway),
-            *simpod.routes(doorway),
-            *annotations_door.routes(doorway),
+            *operations.routes(bridge.readiness, site.home),
+            *site.routes(),
+            *doors,
         ],
         middleware=[
             Middleware(GuardMiddleware, deadline_s=settings.deadline_s),

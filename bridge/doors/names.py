@@ -90,6 +90,20 @@ async def label_values(
     return known or inventory_values(doorway.snapshot(), metric.kind, key, filters)
 
 
+async def values_of_all(doorway: Doorway, metric: Metric) -> dict[str, tuple[Choice, ...]]:
+    """Return the values of each of a metric's labels, from one look-up.
+
+    Outside the catalogue the labels are those its series have now.
+    """
+    series = await _lookup(doorway, metric.name, ())
+    keys = metric.all_labels or tuple(sorted({key for tags in series for key in tags}))
+    snapshot = doorway.snapshot()
+    return {
+        key: _named(metric.kind, key, series) or inventory_values(snapshot, metric.kind, key)
+        for key in keys
+    }
+
+
 async def all_values(doorway: Doorway, key: str) -> tuple[Choice, ...]:
     """Return the values of a label over all metrics: history and inventory together."""
     representatives = _representatives(doorway.engine.metrics().values(), key)

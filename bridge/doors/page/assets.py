@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 _TYPES: Mapping[str, str] = MappingProxyType(
-    {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+    {
+        "css": "text/css; charset=utf-8",
+        "js": "text/javascript; charset=utf-8",
+        "svg": "image/svg+xml",
+    }
 )
 #: An address stands for one content for ever.
 _HEADERS: Mapping[str, str] = MappingProxyType(

@@ -16,8 +16,6 @@ from bridge.offload import in_slices
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from starlette.requests import Request
-
     from bridge.doors.page.assets import Assets
 
 #: Nothing from elsewhere, nothing inline, not inside another site's frame.
@@ -62,6 +60,7 @@ class Pages:
             readable=units.readable,
             missing=units.MISSING,
             ago=times.ago,
+            unit_name=units.unit_name,
         )
 
     async def answer(
@@ -77,11 +76,6 @@ def link(page: str, query: Mapping[str, str | list[str]] | None = None) -> str:
     """Return an address relative to the pages, which works behind a proxy's prefix as well."""
     kept = {key: value for key, value in (query or {}).items() if value}
     return f"{page}?{urlencode(kept, doseq=True)}" if kept else page
-
-
-def base_address(request: Request) -> str:
-    """Return the address the bridge was asked at, without a slash at its end."""
-    return str(request.base_url).rstrip("/")
 
 
 def wants_html(accept: str) -> bool:

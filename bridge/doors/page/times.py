@@ -100,7 +100,9 @@ def read_moment(text: str, field: str, *, now_s: float, zone: Zone) -> int:
             field=field,
         )
     if not 0 <= moment <= LATEST_MS:
-        raise BadRequestError(f"expected a time from 1970 to 2200, found {shown(text)}", field=field)
+        raise BadRequestError(
+            f"expected a time from 1970 to 2200, found {shown(text)}", field=field
+        )
     return int(moment)
 
 
