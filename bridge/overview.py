@@ -95,13 +95,13 @@ class Overview:
         )
 
     def _history(self, snapshot: Snapshot) -> Section:
-        title, columns = "History", ("Service", "Comes from", "State", "Meaning")
+        title, columns = "History", ("Service", "State", "Comes from", "Meaning")
         if self.opentsdb_url is not None:
             host = urlsplit(self.opentsdb_url).netloc
             row: tuple[Cell, ...] = (
                 "all services",
-                f"OpenTSDB at {host}",
                 Mark("set", Level.GOOD),
+                f"OpenTSDB at {host}",
                 "Read when a panel asks.",
             )
             return Section(title, columns, (row,))
@@ -109,7 +109,7 @@ class Overview:
         for name in snapshot.services:
             keeper = self.keepers.get(name)
             mark, meaning = _HISTORY[keeper.state if keeper else "unknown"]
-            rows.append((name, "OVHcloud", mark, meaning))
+            rows.append((name, mark, "OVHcloud", meaning))
         return Section(title, columns, tuple(rows), empty="No service is known yet.")
 
 
@@ -156,32 +156,32 @@ def _services(snapshot: Snapshot, counts: Mapping[str, Mapping[str, int]]) -> Se
         tuple(_service_cells(service, counts[service.name]))
         for service in snapshot.services.values()
     )
-    columns = ("Service", "Name", "State", "Last read", "Machines", "Hosts", "Datastores")
+    columns = ("Service", "State", "Last read", "Machines", "Hosts", "Datastores", "Name")
     return Section("Services", columns, rows, empty="No service has been read yet.")
 
 
 def _service_cells(service: ServiceInventory, counts: Mapping[str, int]) -> Iterator[Cell]:
     seen = service.service
     yield Link(service.name, "live", {"kind": "service", "service": service.name})
-    yield seen.value.description if seen else ""
     yield Mark(service.state, _SERVICE_LEVELS.get(service.state, Level.WARNING))
     yield Moment(service.polled_at)
     for kind in _COUNTED:
         yield Link(f"{counts[kind]:,}", "live", {"kind": kind, "service": service.name})
+    yield seen.value.description if seen else ""
 
 
 def _accounts(accounts: Iterable[AccountState]) -> Section:
     rows = tuple(
         (
             account.name,
-            account.endpoint,
             _account_mark(account),
+            account.endpoint,
             Amount(account.services),
             Amount(account.interval_s, "s"),
         )
         for account in accounts
     )
-    columns = ("Account", "OVHcloud at", "State", "Services", "Read every")
+    columns = ("Account", "State", "OVHcloud at", "Services", "Read every")
     return Section("Accounts", columns, rows, empty="No account is configured.")
 
 

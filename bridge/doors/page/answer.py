@@ -210,5 +210,6 @@ def _remarks(rows: Sequence[Row], order: str) -> Iterator[str]:
         yield f"The table lists {MOST_ROWS} of them."
     broken = sum(row.figures is None or row.figures.gaps > 0 for row in rows)
     if broken:
-        several = f"{broken} of {len(rows):,} series have gaps" if len(rows) > 1 else "It has gaps"
-        yield f"{several}: no data was recorded there, and no line is drawn across."
+        verb = "have" if broken > 1 else "has"
+        which = f"{broken} of {len(rows):,} series {verb}" if len(rows) > 1 else "The series has"
+        yield f"{which} gaps: there is no data there, and no line is drawn across."

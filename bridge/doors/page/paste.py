@@ -64,10 +64,17 @@ class Place:
     user: str = ""
 
     def curl(self, path: str, *arguments: str) -> str:
-        """Return a command line; curl itself asks for the password."""
-        words = ["curl", "-sS"]
-        words += ["-u", self.user] if self.user else []
-        return shlex.join([*words, *arguments, f"{self.base}{path}"])
+        """Return a command line; curl itself asks for the password.
+
+        Args:
+            path: With its parameters.
+            arguments: Options and their values in turn; each pair gets a line of its own.
+        """
+        user = ("-u", self.user) if self.user else ()
+        words = iter((*user, *arguments))
+        lines = [shlex.join(["curl", "-sS", f"{self.base}{path}"])]
+        lines += [shlex.join([option, value]) for option, value in zip(words, words, strict=True)]
+        return " \\\n  ".join(lines)
 
 
 def take(question: Question, place: Place) -> Taken:

@@ -113,10 +113,10 @@ def readable(value: float | None, unit: str | None = None) -> str:
     if value is None or not math.isfinite(value):
         return MISSING
     scale = scale_for(unit, abs(value))
-    shown = abs(value / scale.factor)
+    shown = abs(float(value) / scale.factor)
     if shown and shown < 0.01:
         return f"{value / scale.factor:.2g}{scale.suffix}"
     decimals = 2 if shown < 10 else 1 if shown < 100 else 0
-    if float(round(shown, decimals)).is_integer() and decimals == 2:
+    if shown.is_integer():
         decimals = 0
     return at_scale(value, scale, decimals)

@@ -73,7 +73,7 @@ function explore() {
   if (!form) return;
   let asking = null;
 
-  async function show(address, { push = true, quiet = false } = {}) {
+  async function show(address) {
     asking?.abort();
     asking = new AbortController();
     const frame = document.querySelector(".explorer");
@@ -87,18 +87,18 @@ function explore() {
       return;
     }
     frame.classList.remove("busy");
-    if (!page.getElementById("result")) { location.assign(address); return; }
-    if (push) history.pushState(null, "", address);
+    const result = page.getElementById("result");
+    if (!result) { location.assign(address); return; }
+    history.pushState(null, "", result.dataset.address);
     document.title = page.title;
     take(page);
-    if (!quiet) say(byId("result").querySelector("[role=alert]")?.textContent.trim() || "The graph has been updated.");
+    say(byId("result").querySelector("[role=alert]")?.textContent.trim() || "The graph has been updated.");
   }
 
   // Fields keep what is being typed; the labels are exchanged when the metric was.
   function take(page) {
     const fresh = page.getElementById("question");
-    const result = byId("result");
-    result.replaceWith(document.adoptNode(page.getElementById("result")));
+    byId("result").replaceWith(document.adoptNode(page.getElementById("result")));
     const same = fresh && fresh.elements.of.value === form.elements.of.value && !!fresh.elements.metric === !!form.elements.metric;
     if (!same) {
       const focused = document.activeElement?.id;
@@ -121,7 +121,11 @@ function explore() {
 
   function prepare(result) {
     offerCopying(result);
-    hover(result, (address) => { location.assign(address); });
+    hover(result, (from, to) => {
+      form.elements.from.value = from;
+      form.elements.to.value = to;
+      show(neatAddress(form));
+    });
   }
 
   form.addEventListener("submit", (event) => { event.preventDefault(); show(neatAddress(form)); });
@@ -131,7 +135,7 @@ function explore() {
 }
 
 // Values under the pointer, or under the arrow keys; dragging narrows the range.
-function hover(result) {
+function hover(result, narrow) {
   const chart = result.querySelector(".chart");
   if (!chart) return;
   const { x, t, v } = JSON.parse(chart.dataset.points);
@@ -184,7 +188,37 @@ function hover(result) {
     const box = plot.getBoundingClientRect();
     return Math.min(100, Math.max(0, 100 * (event.clientX - box.left) / box.width));
   };
-  plot.addEventListener("pointermove", (event) => put(nearest(percentOf(event))));
+  const band = document.createElement("div");
+  band.className = "band";
+  band.hidden = true;
+  plot.append(band);
+  let held = null;
+  const bandTo = (percent) => {
+    const [left, right] = [Math.min(held, percent), Math.max(held, percent)];
+    band.hidden = right - left < 1;
+    band.style.left = `${left}%`;
+    band.style.width = `${right - left}%`;
+    return [left, right];
+  };
+  plot.addEventListener("pointerdown", (event) => {
+    if (event.button || event.pointerType === "touch") return;
+    event.preventDefault();
+    chart.focus({ preventScroll: true });
+    plot.setPointerCapture(event.pointerId);
+    held = percentOf(event);
+  });
+  plot.addEventListener("pointermove", (event) => {
+    put(nearest(percentOf(event)));
+    if (held !== null) bandTo(percentOf(event));
+  });
+  plot.addEventListener("pointerup", (event) => {
+    if (held === null) return;
+    const [from, to] = bandTo(percentOf(event)).map(nearest);
+    held = null;
+    if (!band.hidden && from < to) narrow(t[from], t[to]);
+    band.hidden = true;
+  });
+  plot.addEventListener("pointercancel", () => { held = null; band.hidden = true; });
   plot.addEventListener("pointerleave", () => put(-1));
   chart.addEventListener("blur", () => put(-1));
   chart.addEventListener("keydown", (event) => {
