@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from bridge.doors.page.question import Question
     from bridge.engine.grammar import LiveTarget
-    from bridge.model import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +150,11 @@ def _shell(question: Question, text: str, place: Place) -> Iterator[Snippet]:
         body["timezone"] = question.zone.key
     yield _query_line(place, body)
     if "/rows" in place.served:
-        asked = urlencode({"target": text, **_span(window)})
-        yield Snippet("CSV", place.curl(f"/rows?{asked}", "-H", "Accept: text/csv"))
+        asked: dict[str, str | int] = {"target": text, "from": window.start_ms, "to": window.end_ms}
+        asked |= {"max_points": CHART_POINTS} if question.chosen else {}
+        asked |= {"timezone": question.zone.key} if question.downsample.calendar else {}
+        path = f"/rows?{urlencode(asked)}"
+        yield Snippet("CSV", place.curl(path, "-H", "Accept: text/csv"))
     if "/api/query" in place.served:
         expression = format_target(
             replace(
@@ -162,8 +164,9 @@ def _shell(question: Question, text: str, place: Place) -> Iterator[Snippet]:
                 legend=None,
             )
         )
-        asked = urlencode({"start": window.start_ms, "end": window.end_ms, "m": expression})
-        yield Snippet("OpenTSDB", place.curl(f"/api/query?{asked}"))
+        asked = {"start": window.start_ms, "end": window.end_ms, "m": expression}
+        asked |= {"timezone": question.zone.key} if question.downsample.calendar else {}
+        yield Snippet("OpenTSDB", place.curl(f"/api/query?{urlencode(asked)}"))
 
 
 def _query_line(place: Place, body: Mapping[str, object]) -> Snippet:
@@ -172,10 +175,6 @@ def _query_line(place: Place, body: Mapping[str, object]) -> Snippet:
         "JSON, as the panels ask",
         place.curl("/query", "-H", "Content-Type: application/json", "-d", data),
     )
-
-
-def _span(window: Window) -> dict[str, int]:
-    return {"from": window.start_ms, "to": window.end_ms}
 
 
 def _iso(at_ms: int) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bridge.catalog import Kind
+from bridge.doors.fields import read_span
 from bridge.doors.page.form import RESERVED, filled_in
-from bridge.doors.page.times import read_window, read_zone, span_text
+from bridge.doors.page.times import read_zone, span_text
 from bridge.doors.payload import Wanted, apply_payload, label_filters
 from bridge.engine.engine import SERVICE_LABELS
 from bridge.engine.grammar import LiveTarget, SeriesTarget, parse_target
@@ -78,6 +79,7 @@ class _Reader:
     notices: list[str]
 
     def fail(self, error: BadRequestError, field: str = "") -> None:
+        """Keep the first error of a field; the payload's names are the form's."""
         name = (error.field or "").removeprefix("payload.")
         place = "" if error.position is None else f"position {error.position + 1}: "
         self.problems.setdefault(field or name, f"{place}{error.message}")
@@ -101,7 +103,9 @@ def understand(
     zone = window = metric = wanted = None
     try:
         zone = read_zone(form.zone)
-        window = read_window(form.start, form.end, now_s=now_s, zone=zone)
+        window = read_span(form.start, form.end, now=now_s, zone=zone)
+        if window.start_ms == window.end_ms:
+            reader.fail(BadRequestError("the range is empty"), "to")
     except BadRequestError as error:
         reader.fail(error)
     place = "target" if form.target else "metric"

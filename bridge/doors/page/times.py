@@ -6,33 +6,21 @@ another. What is typed without an offset is in that zone too.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from bridge.doors.fields import LATEST_MS, shown
+from bridge.doors.fields import shown
 from bridge.errors import BadRequestError
-from bridge.model import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bridge.model import Window
+
     Zone = ZoneInfo
 
-_RELATIVE = re.compile(r"now(?:\s*-\s*(\d{1,9})\s*(s|m|h|d|w|M|y))?")
-_UNITS_S = {
-    "s": 1,
-    "m": 60,
-    "h": 3_600,
-    "d": 86_400,
-    "w": 7 * 86_400,
-    "M": 30 * 86_400,
-    "y": 365 * 86_400,
-}
-#: Smaller epoch numbers are seconds, larger ones milliseconds (reference: grafana 7.3).
-_FIRST_MILLISECOND = 100_000_000_000
 _DAY_S = 86_400
 
 #: Distances of ticks in seconds; above a day, whole days.
@@ -86,58 +74,8 @@ def read_zone(name: str) -> Zone:
         ) from None
 
 
-def read_moment(text: str, field: str, *, now_s: float, zone: Zone) -> int:
-    """Return epoch milliseconds for ``now-6h``, ``2026-01-31 12:00``, ISO 8601 or an epoch.
-
-    Raises:
-        BadRequestError: It is none of them, or outside 1970 to 2200.
-    """
-    moment = _moment_ms(text.strip(), now_s, zone)
-    if moment is None:
-        raise BadRequestError(
-            "expected a time such as now-6h, 2026-01-31 12:00 or 2026-01-31T12:00:00Z, "
-            f"found {shown(text)}",
-            field=field,
-        )
-    if not 0 <= moment <= LATEST_MS:
-        raise BadRequestError(
-            f"expected a time from 1970 to 2200, found {shown(text)}", field=field
-        )
-    return int(moment)
-
-
-def read_window(start: str, end: str, *, now_s: float, zone: Zone) -> Window:
-    """Return the span between two texts.
-
-    Raises:
-        BadRequestError: One cannot be read, or the range is empty; ``field`` says which.
-    """
-    window = Window(
-        read_moment(start, "from", now_s=now_s, zone=zone),
-        read_moment(end, "to", now_s=now_s, zone=zone),
-    )
-    if window.start_ms >= window.end_ms:
-        raise BadRequestError("the range must end after it starts", field="to")
-    return window
-
-
-def _moment_ms(text: str, now_s: float, zone: Zone) -> float | None:
-    if relative := _RELATIVE.fullmatch(text):
-        amount, unit = relative.groups()
-        return (now_s - (int(amount) * _UNITS_S[unit] if unit else 0)) * 1000
-    if re.fullmatch(r"\d{5,15}", text):
-        number = int(text)
-        return number if number >= _FIRST_MILLISECOND else number * 1000
-    try:
-        moment = datetime.fromisoformat(text)
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
-        return round(aware.timestamp() * 1000)
-    except (ValueError, OverflowError):
-        return None
-
-
 def absolute(at_ms: float, zone: Zone, *, seconds: bool = False) -> str:
-    """Write a moment as ``2026-01-31 12:00``, which ``read_moment`` reads again."""
+    """Write a moment as ``2026-01-31 12:00``, which can be typed as well."""
     form = "%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M"
     return _local(at_ms, zone).strftime(form)
 
