@@ -151,19 +151,10 @@ def create_app(settings: Settings) -> Starlette:
         bridge.engine, lambda: bridge.inventory.snapshot, Limits.from_settings(settings)
     )
 
-    doors = [
-        *query.routes(doorway),
-        *simplejson.routes(doorway),
-        *simpod.routes(doorway),
-        *annotations_door.routes(doorway),
-        *rows.routes(doorway),
-        *opentsdb_door.routes(doorway),
-    ]
     overview = Overview(bridge.inventory, bridge.keepers, settings.opentsdb_url)
     site = Site(
         doorway,
         lambda: overview.status(bridge.readiness()[1]),
-        frozenset(route.path for route in doors),
         answer_s=0.9 * settings.deadline_s,
     )
 
@@ -185,7 +176,12 @@ def create_app(settings: Settings) -> Starlette:
         routes=[
             *operations.routes(bridge.readiness, site.home),
             *site.routes(),
-            *doors,
+            *query.routes(doorway),
+            *simplejson.routes(doorway),
+            *simpod.routes(doorway),
+            *annotations_door.routes(doorway),
+            *rows.routes(doorway),
+            *opentsdb_door.routes(doorway),
         ],
         middleware=[
             Middleware(GuardMiddleware, deadline_s=settings.deadline_s),

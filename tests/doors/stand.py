@@ -13,11 +13,14 @@ from starlette.middleware import Middleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
+from bridge.doors import opentsdb as opentsdb_door
 from bridge.doors import operations, query, rows, simplejson, simpod
 from bridge.doors.auth import AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
+from bridge.doors.page import Site
+from bridge.doors.page.status import Level, Mark, Status
 from bridge.engine.engine import Engine
 from bridge.engine.filters import match_all
 from bridge.model import Buckets, Points
@@ -228,6 +231,7 @@ def make_app(
     limits: Limits | None = None,
     deadline_s: float = 25.0,
     readiness: operations.Readiness = (True, ()),
+    status: Status = Status(Mark("Working", Level.GOOD), "One service."),  # noqa: B008 -- frozen
     extra: Sequence[Any] = (),
 ) -> Starlette:
     """Wire the doors as the application does, in front of a history in memory."""
@@ -242,14 +246,17 @@ def make_app(
         max_series=2_000,
     )
     doorway = Doorway(engine, lambda: company, limits or Limits(), clock=lambda: float(NOW))
+    site = Site(doorway, lambda: status, answer_s=0.9 * deadline_s)
     return Starlette(
         routes=[
-            *operations.routes(lambda: readiness),
+            *operations.routes(lambda: readiness, site.home),
+            *site.routes(),
             *query.routes(doorway),
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
             *annotations_door.routes(doorway),
             *rows.routes(doorway),
+            *opentsdb_door.routes(doorway),
             *extra,
         ],
         middleware=[

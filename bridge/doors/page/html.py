@@ -45,7 +45,7 @@ class Pages:
     """
 
     def __init__(self, assets: Assets) -> None:
-        self._environment = Environment(
+        environment = Environment(
             loader=PackageLoader("bridge.doors.page"),
             autoescape=True,
             undefined=StrictUndefined,
@@ -53,7 +53,7 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.globals.update(
+        environment.globals.update(
             asset=assets.address,
             version=__version__,
             link=link,
@@ -62,12 +62,16 @@ class Pages:
             ago=times.ago,
             unit_name=units.unit_name,
         )
+        # Compiled now: a first request would hold up all others while it compiles its own.
+        self._templates = {
+            name: environment.get_template(name) for name in environment.list_templates()
+        }
 
     async def answer(
         self, template: str, context: Mapping[str, Any], status: int = 200
     ) -> HTMLResponse:
         """Render a template beside other requests."""
-        work = self._environment.get_template(template).generate(**context)
+        work = self._templates[template].generate(**context)
         pieces = await in_slices(work, 0)
         return HTMLResponse("".join(pieces), status, dict(_HEADERS))
 

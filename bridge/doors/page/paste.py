@@ -17,7 +17,6 @@ from bridge.engine.parts import format_downsample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from collections.abc import Set as AbstractSet
 
     from bridge.doors.page.question import Question
     from bridge.engine.grammar import LiveTarget
@@ -54,12 +53,10 @@ class Place:
 
     Attributes:
         base: Address without a slash at its end.
-        served: Paths that are served.
         user: Name to ask with; empty when nobody need show one.
     """
 
     base: str
-    served: AbstractSet[str]
     user: str = ""
 
     def curl(self, path: str, *arguments: str) -> str:
@@ -93,11 +90,9 @@ def take_table(target: LiveTarget, place: Place) -> Taken:
     """Return everything that goes along with a live table."""
     text = format_target(target)
     body = {"targets": [{"target": text, "type": "table"}]}
-    lines = [_query_line(place, body)]
-    if "/rows" in place.served:
-        path = f"/rows?{urlencode({'target': text})}"
-        lines.append(Snippet("CSV", place.curl(path, "-H", "Accept: text/csv")))
-    return Taken(text, shell=tuple(lines))
+    path = f"/rows?{urlencode({'target': text})}"
+    csv = Snippet("CSV", place.curl(path, "-H", "Accept: text/csv"))
+    return Taken(text, (_query_line(place, body), csv))
 
 
 def _opentsdb(question: Question) -> Iterator[tuple[str, str]]:
@@ -149,24 +144,21 @@ def _shell(question: Question, text: str, place: Place) -> Iterator[Snippet]:
     if question.downsample.calendar:
         body["timezone"] = question.zone.key
     yield _query_line(place, body)
-    if "/rows" in place.served:
-        asked: dict[str, str | int] = {"target": text, "from": window.start_ms, "to": window.end_ms}
-        asked |= {"max_points": CHART_POINTS} if question.chosen else {}
-        asked |= {"timezone": question.zone.key} if question.downsample.calendar else {}
-        path = f"/rows?{urlencode(asked)}"
-        yield Snippet("CSV", place.curl(path, "-H", "Accept: text/csv"))
-    if "/api/query" in place.served:
-        expression = format_target(
-            replace(
-                target,
-                aggregator=target.aggregator or "none",
-                downsample=question.downsample,
-                legend=None,
-            )
+    zone = {"timezone": question.zone.key} if question.downsample.calendar else {}
+    asked: dict[str, str | int] = {"target": text, "from": window.start_ms, "to": window.end_ms}
+    asked |= {"max_points": CHART_POINTS} if question.chosen else {}
+    path = f"/rows?{urlencode(asked | zone)}"
+    yield Snippet("CSV", place.curl(path, "-H", "Accept: text/csv"))
+    expression = format_target(
+        replace(
+            target,
+            aggregator=target.aggregator or "none",
+            downsample=question.downsample,
+            legend=None,
         )
-        asked = {"start": window.start_ms, "end": window.end_ms, "m": expression}
-        asked |= {"timezone": question.zone.key} if question.downsample.calendar else {}
-        yield Snippet("OpenTSDB", place.curl(f"/api/query?{urlencode(asked)}"))
+    )
+    asked = {"start": window.start_ms, "end": window.end_ms, "m": expression}
+    yield Snippet("OpenTSDB", place.curl(f"/api/query?{urlencode(asked | zone)}"))
 
 
 def _query_line(place: Place, body: Mapping[str, object]) -> Snippet:

@@ -21,7 +21,6 @@ from bridge.errors import BadRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from collections.abc import Set as AbstractSet
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -37,13 +36,11 @@ class Site:
     Attributes:
         doorway: What every door is given.
         status: Gives the overview; must not block.
-        served: Paths of the doors, for what can be copied.
         answer_s: Seconds that a graph may take.
     """
 
     doorway: Doorway
     status: Callable[[], Status]
-    served: AbstractSet[str]
     answer_s: float
     _assets: Assets = field(default_factory=Assets)
     _pages: Pages = field(init=False)
@@ -63,7 +60,7 @@ class Site:
         """Answer the overview."""
         context = {
             "status": self.status(),
-            "base": _place(request, self.served).base,
+            "base": _place(request).base,
             "now_s": self.doorway.clock(),
             "here": "overview",
         }
@@ -71,7 +68,7 @@ class Site:
 
     async def explore(self, request: Request) -> Response:
         """Answer the metrics to choose from, or a graph of one."""
-        place = _place(request, self.served)
+        place = _place(request)
         try:
             form = read_form(request.query_params)
         except BadRequestError as error:
@@ -82,7 +79,7 @@ class Site:
 
     async def live(self, request: Request) -> Response:
         """Answer a live table."""
-        place = _place(request, self.served)
+        place = _place(request)
         try:
             form = read_table_form(request.query_params)
         except BadRequestError as error:
@@ -111,7 +108,7 @@ class Site:
         return await self._pages.answer("refused.html", context, error.status)
 
 
-def _place(request: Request, served: AbstractSet[str]) -> Place:
+def _place(request: Request) -> Place:
     """Return where and as whom the bridge was asked; no password is kept."""
     scheme, _, rest = request.headers.get("authorization", "").partition(" ")
     user = ""
@@ -120,4 +117,4 @@ def _place(request: Request, served: AbstractSet[str]) -> Place:
             user = base64.b64decode(rest.strip(), validate=True).decode().partition(":")[0]
         except (binascii.Error, ValueError):
             user = ""
-    return Place(str(request.base_url).rstrip("/"), served, user)
+    return Place(str(request.base_url).rstrip("/"), user)

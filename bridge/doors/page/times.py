@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
-from bridge.doors.fields import shown
+from bridge.engine.calendar import zone
 from bridge.errors import BadRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from zoneinfo import ZoneInfo
 
     from bridge.model import Window
 
@@ -65,13 +65,9 @@ def read_zone(name: str) -> Zone:
         BadRequestError: This machine knows none of that name.
     """
     try:
-        return ZoneInfo(name.strip() or "UTC")
-    except (ValueError, OSError, KeyError):
-        raise BadRequestError(
-            f"no time zone {shown(name)} is known here; expected a name such as UTC "
-            "or Europe/Paris",
-            field="tz",
-        ) from None
+        return zone(name)
+    except BadRequestError as error:
+        raise BadRequestError(error.message, field="tz") from None
 
 
 def absolute(at_ms: float, zone: Zone, *, seconds: bool = False) -> str:
