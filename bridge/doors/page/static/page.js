@@ -72,20 +72,25 @@ function explore() {
   const form = byId("question");
   if (!form) return;
   let asking = null;
+  let asked = "";
 
   async function show(address) {
+    // Enter in a changed field says so twice.
+    if (asking && asked === address) return;
     asking?.abort();
-    asking = new AbortController();
+    const own = asking = new AbortController();
+    asked = address;
     const frame = document.querySelector(".explorer");
     frame.classList.add("busy");
     let page;
     try {
-      const answer = await fetch(address, { signal: asking.signal, headers: { Accept: "text/html" } });
+      const answer = await fetch(address, { signal: own.signal, headers: { Accept: "text/html" } });
       page = new DOMParser().parseFromString(await answer.text(), "text/html");
     } catch (error) {
       if (error.name !== "AbortError") location.assign(address);
       return;
     }
+    asking = null;
     frame.classList.remove("busy");
     const result = page.getElementById("result");
     if (!result) { location.assign(address); return; }
