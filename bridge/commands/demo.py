@@ -116,7 +116,7 @@ def _text(options: DemoOptions, url: str, simulator_url: str) -> str:
         f"vScope bridge       {url}",
         "",
         f"Grafana: add a SimpleJSON or a JSON (simPod) datasource with the URL {url}",
-        "Here: copy any of these lines into another terminal.",
+        "Here: open that address in a browser, or copy any of these lines into another terminal.",
     ]
     for title, path, body in _examples(history=options.offer_token):
         data = json.dumps(body, separators=(",", ":"))

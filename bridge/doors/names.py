@@ -15,6 +15,7 @@ import structlog
 from bridge.catalog import OBJECT_LABEL, Kind, Metric, uncatalogued
 from bridge.engine.filters import match_all
 from bridge.errors import BadRequestError, BridgeError
+from bridge.offload import in_slices
 from bridge.ovh.choices import Choice
 from bridge.ovh.live import live_rows
 from bridge.ovh.order import natural_key
@@ -120,11 +121,9 @@ async def values_of_all(doorway: Doorway, metric: Metric) -> dict[str, tuple[Cho
     """
     series = await _lookup(doorway, metric.name, ())
     keys = metric.all_labels or tuple(sorted({key for tags in series for key in tags}))
-    snapshot = doorway.snapshot()
-    return {
-        key: _named(metric.kind, key, series) or inventory_values(snapshot, metric.kind, key)
-        for key in keys
-    }
+    snapshot, kind = doorway.snapshot(), metric.kind
+    found = (_named(kind, key, series) or inventory_values(snapshot, kind, key) for key in keys)
+    return dict(zip(keys, await in_slices(found, 0), strict=True))
 
 
 async def all_values(doorway: Doorway, key: str) -> tuple[Choice, ...]:

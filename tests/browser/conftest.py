@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
-from bridge.app import create_app
-from bridge.demo import DemoOptions, create_simulator, demo_account
-from bridge.settings import Settings
 from tests.browser.chromium import chromium
-from tests.servers import serving
+from tests.browser.demo import demo_bridge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,15 +19,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def demo() -> Iterator[str]:
     """The address of a bridge that has read the demo's company."""
-    with serving(create_simulator(DemoOptions())) as ovh:
-        account = demo_account(ovh).model_copy(update={"calls_per_minute": 6_000})
-        settings = Settings(accounts=(account,), metrics_hosts=("127.0.0.1",))
-        with serving(create_app(settings), lifespan="on") as url:
-            for _ in range(400):
-                if httpx.get(f"{url}/readyz").status_code == httpx.codes.OK:
-                    break
-                time.sleep(0.05)
-            yield url
+    with demo_bridge() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from bridge.doors.page.objects import KINDS, graph_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from bridge.doors.doorway import Doorway
     from bridge.doors.page.times import Zone
     from bridge.ovh.fields import Cell, Column, Field
+    from bridge.ovh.order import NaturalKey
 
 PAGE_ROWS = 100
 #: Values offered for one field.
@@ -158,8 +160,9 @@ async def live_page(doorway: Doorway, form: TableForm) -> LiveTable:
     everything = live_rows(snapshot, form.kind, now=now, show_hidden=form.hidden)
     offered = await in_slices(_values(everything, wide), 0)
     matching = live_rows(snapshot, form.kind, filters, now=now, show_hidden=form.hidden)
-    objects = await in_slices(_cells(matching, read), 0)
-    objects.sort(key=lambda cells: tuple(natural_key(str(cells.get(key) or "")) for key in _PLACE))
+    placed = await in_slices(_placed(matching, read), 0)
+    placed.sort(key=itemgetter(0))
+    objects = [cells for _, cells in placed]
     if sort:
         objects = _sorted(objects, sort, largest_first=form.sort.startswith("-"))
     pages = max(1, -(-len(objects) // PAGE_ROWS))
@@ -205,9 +208,13 @@ def _values(rows: Iterator[Any], fields: Sequence[Field[Any]]) -> Iterator[tuple
         yield tuple(one.cell(row) for one in fields)
 
 
-def _cells(rows: Iterator[Any], fields: Mapping[str, Field[Any]]) -> Iterator[dict[str, Cell]]:
+def _placed(
+    rows: Iterator[Any], fields: Mapping[str, Field[Any]]
+) -> Iterator[tuple[tuple[NaturalKey, ...], dict[str, Cell]]]:
+    """Yield each object's cells, with what it is sorted by at first."""
     for row in rows:
-        yield {name: one.cell(row) for name, one in fields.items()}
+        cells = {name: one.cell(row) for name, one in fields.items()}
+        yield tuple(natural_key(str(cells.get(key) or "")) for key in _PLACE), cells
 
 
 def _distinct(values: Sequence[tuple[Cell, ...]], width: int) -> Iterator[tuple[str, ...]]:
