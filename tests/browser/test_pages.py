@@ -29,10 +29,10 @@ PAGES = (
     "/explore",
     BY_CLUSTER,
     "/explore?metric=vscope.vm.cpu.ready&from=now-24h",
-    f"/explore?metric={CPU}&show=table",
+    f"/explore?metric={CPU}&vm_name=web-*&from=now-1h&show=table",
     f"/explore?target=avg:{CPU}{{cluster=Cluster1}}{{cluster=Cluster2}}",
     f"/explore?metric={CPU}&cluster=nowhere",
-    "/live",
+    "/live?search=web",
     "/live?kind=host&columns=all",
     "/live?kind=task",
 )
@@ -80,7 +80,7 @@ def test_nothing_hangs_over_or_jumps(visit: Start, width: int) -> None:
         one.go(path)
         wide = one.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, path
-        assert one.page.evaluate("window.shifts.reduce((sum, one) => sum + one, 0)") < 0.01, path
+        assert one.page.evaluate("window.shifts.reduce((sum, one) => sum + one, 0)") < 0.05, path
 
 
 def test_exploring_a_metric_draws_a_line(visit: Start) -> None:
@@ -91,7 +91,7 @@ def test_exploring_a_metric_draws_a_line(visit: Start) -> None:
     page.get_by_role("link", name="VM processor usage").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("VM processor usage")
     lines = page.locator("svg.lines path.line")
-    assert lines.count() == 2
+    expect(lines).to_have_count(2)
     box = lines.first.bounding_box()
     assert box is not None
     assert box["width"] > 600
@@ -161,31 +161,37 @@ def test_values_under_the_pointer_and_a_dragged_range(visit: Start) -> None:
 def test_works_without_script(visit: Start) -> None:
     one = visit(java_script_enabled=False)
     page = one.page
+    lines = page.locator("svg.lines path.line")
+    heading = page.get_by_role("heading", level=1)
     one.go("/")
     page.get_by_role("link", name="Explore").first.click()
     page.get_by_role("link", name="VM processor usage").click()
-    assert page.locator("svg.lines path.line").count() == 2
-    assert page.locator("button.copy:visible").count() == 0
+    expect(lines).to_have_count(2)
+    expect(page.locator("button.copy").first).to_be_hidden()
     page.locator("input[name=cluster]").fill("Cluster1")
     page.get_by_role("button", name="Show").click()
-    assert page.locator("svg.lines path.line").count() == 1
+    expect(lines).to_have_count(1)
     page.get_by_label("Metric", exact=True).select_option("vscope.host.cpu.usage.perc")
     page.get_by_role("button", name="Show").click()
-    assert page.get_by_role("heading", level=1).inner_text() == "Host processor usage"
-    assert page.locator("input[name=cluster]").input_value() == "Cluster1"
+    expect(heading).to_have_text("Host processor usage")
+    expect(page.locator("input[name=cluster]")).to_have_value("Cluster1")
     page.get_by_role("link", name="24 hours").click()
-    assert page.get_by_label("From").input_value() == "now-24h"
+    expect(page.get_by_label("From")).to_have_value("now-24h")
     page.get_by_role("link", name="values as a table").click()
-    assert page.locator("table.values tbody tr").count() > 100
+    expect(page.locator("table.values tbody tr").nth(100)).to_be_attached()
     page.get_by_role("link", name="Live tables").click()
     page.get_by_label("Name contains").fill("web")
     page.get_by_role("button", name="Filter").click()
-    names = page.locator("table.live tbody th").all_inner_texts()
-    assert names
-    assert all("web" in name for name in names)
+    names = page.locator("table.live tbody th")
+    expect(page.get_by_label("Name contains")).to_have_value("web")
+    found = names.all_inner_texts()
+    assert found
+    assert all("web" in name for name in found)
     page.get_by_role("link", name="CPU usage %").click()
-    page.get_by_role("link", name=names[0], exact=True).click()
-    assert page.locator("svg.lines path").count() >= 1
+    expect(page.locator("th[aria-sort=descending]")).to_have_text("CPU usage %")
+    page.get_by_role("link", name=found[0], exact=True).click()
+    expect(heading).to_have_text("VM processor usage")
+    expect(page.locator("#legend-table tbody tr")).to_have_count(1)
 
 
 def test_works_with_the_keyboard_alone(visit: Start) -> None:

@@ -6,7 +6,6 @@ import shlex
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 import orjson
 
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
 
     from bridge.doors.page.question import Question
     from bridge.engine.grammar import LiveTarget
+
+    #: Parameters of an address, in the order they are written.
+    Asked = Mapping[str, str | int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +61,18 @@ class Place:
     base: str
     user: str = ""
 
-    def curl(self, path: str, *arguments: str) -> str:
-        """Return a command line; curl itself asks for the password.
+    def curl(self, path: str, *options: tuple[str, str], asked: Asked | None = None) -> str:
+        """Return a command line, each option on a line of its own; curl asks for the password.
 
         Args:
-            path: With its parameters.
-            arguments: Options and their values in turn; each pair gets a line of its own.
+            path: Of the bridge.
+            options: Each with its value.
+            asked: Parameters of a GET.
         """
-        user = ("-u", self.user) if self.user else ()
-        words = iter((*user, *arguments))
-        lines = [shlex.join(["curl", "-sS", f"{self.base}{path}"])]
-        lines += [shlex.join([option, value]) for option, value in zip(words, words, strict=True)]
-        return " \\\n  ".join(lines)
+        user = (("-u", self.user),) if self.user else ()
+        given = [("--data-urlencode", f"{key}={value}") for key, value in (asked or {}).items()]
+        head = ["curl", "-sS", *(["-G"] if asked else []), f"{self.base}{path}"]
+        return " \\\n  ".join(map(shlex.join, (head, *user, *options, *given)))
 
 
 def take(question: Question, place: Place) -> Taken:
@@ -90,9 +92,7 @@ def take_table(target: LiveTarget, place: Place) -> Taken:
     """Return everything that goes along with a live table."""
     text = format_target(target)
     body = {"targets": [{"target": text, "type": "table"}]}
-    path = f"/rows?{urlencode({'target': text})}"
-    csv = Snippet("CSV", place.curl(path, "-H", "Accept: text/csv"))
-    return Taken(text, (_query_line(place, body), csv))
+    return Taken(text, (_query_line(place, body), _rows_line(place, {"target": text})))
 
 
 def _opentsdb(question: Question) -> Iterator[tuple[str, str]]:
@@ -144,11 +144,10 @@ def _shell(question: Question, text: str, place: Place) -> Iterator[Snippet]:
     if question.downsample.calendar:
         body["timezone"] = question.zone.key
     yield _query_line(place, body)
-    zone = {"timezone": question.zone.key} if question.downsample.calendar else {}
-    asked: dict[str, str | int] = {"target": text, "from": window.start_ms, "to": window.end_ms}
-    asked |= {"max_points": CHART_POINTS} if question.chosen else {}
-    path = f"/rows?{urlencode(asked | zone)}"
-    yield Snippet("CSV", place.curl(path, "-H", "Accept: text/csv"))
+    zone: Asked = {"timezone": question.zone.key} if question.downsample.calendar else {}
+    points: Asked = {"max_points": CHART_POINTS} if question.chosen else {}
+    span: Asked = {"from": window.start_ms, "to": window.end_ms}
+    yield _rows_line(place, {"target": text, **span, **points, **zone})
     expression = format_target(
         replace(
             target,
@@ -157,16 +156,20 @@ def _shell(question: Question, text: str, place: Place) -> Iterator[Snippet]:
             legend=None,
         )
     )
-    asked = {"start": window.start_ms, "end": window.end_ms, "m": expression}
-    yield Snippet("OpenTSDB", place.curl(f"/api/query?{urlencode(asked | zone)}"))
+    moments: Asked = {"start": window.start_ms, "end": window.end_ms}
+    yield Snippet("OpenTSDB", place.curl("/api/query", asked={**moments, "m": expression, **zone}))
 
 
 def _query_line(place: Place, body: Mapping[str, object]) -> Snippet:
     data = orjson.dumps(body).decode()
     return Snippet(
         "JSON, as the panels ask",
-        place.curl("/query", "-H", "Content-Type: application/json", "-d", data),
+        place.curl("/query", ("-H", "Content-Type: application/json"), ("-d", data)),
     )
+
+
+def _rows_line(place: Place, asked: Asked) -> Snippet:
+    return Snippet("CSV", place.curl("/rows", ("-H", "Accept: text/csv"), asked=asked))
 
 
 def _iso(at_ms: int) -> str:

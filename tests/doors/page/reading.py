@@ -94,24 +94,24 @@ class Command:
     """A curl line as its shell would read it."""
 
     url: str
-    options: dict[str, str]
+    options: list[tuple[str, str]]
 
     @classmethod
     def of(cls, text: str) -> Command:
         words = shlex.split(text.replace("\\\n", " "))
         assert words[:2] == ["curl", "-sS"], words
-        return cls(words[2], dict(zip(words[3::2], words[4::2], strict=True)))
+        words = [word for word in words[2:] if word != "-G"]
+        return cls(words[0], list(zip(words[1::2], words[2::2], strict=True)))
 
     def run(self, client: httpx.Client, password: str = "") -> httpx.Response:
-        headers = {}
-        if "-H" in self.options:
-            name, _, value = self.options["-H"].partition(": ")
-            headers[name] = value
-        body = self.options.get("-d")
+        given = dict(self.options)
+        headers = dict([given["-H"].split(": ", 1)]) if "-H" in given else {}
+        pairs = [text.split("=", 1) for name, text in self.options if name == "--data-urlencode"]
         return client.request(
-            "POST" if body else "GET",
+            "POST" if "-d" in given else "GET",
             self.url,
-            content=body,
+            content=given.get("-d"),
             headers=headers,
-            auth=(self.options["-u"], password) if "-u" in self.options else None,
+            params=pairs or None,  # type: ignore[arg-type]  # pairs as lists
+            auth=(given["-u"], password) if "-u" in given else None,
         )
