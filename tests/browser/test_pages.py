@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     Start = Callable[..., Visit]
 
+# A browser on a busy machine takes its time.
+pytestmark = pytest.mark.timeout(300)
+
 CPU = "vscope.vm.cpu.usage.perc"
 BY_CLUSTER = f"/explore?metric={CPU}&aggregator=avg&group_by=cluster"
 PAGES = (
