@@ -77,6 +77,15 @@ ADVICE = (
         "The server of the history is down, or something between blocks the way to it.",
     ),
     Advice(
+        "recording has stopped",
+        "The disk is full, or another reason it names. Queries go on; recording resumes by itself.",
+    ),
+    Advice(
+        "nothing is recorded",
+        "The recording cannot be opened: another bridge has it, or a file is damaged. "
+        "Tried again every 30 s.",
+    ),
+    Advice(
         "OVHcloud does not offer vScope history",
         "Nothing; panels of history say so, all else works. Asked again daily.",
         harmless=True,

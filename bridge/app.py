@@ -11,29 +11,39 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
-from bridge.doors import opentsdb as opentsdb_door
-from bridge.doors import operations, query, rows, simplejson, simpod
-from bridge.doors.auth import AuthMiddleware
+from bridge.doors import measure, opentsdb, operations, query, rows, simplejson, simpod
+from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
+from bridge.doors.measure import MeasureMiddleware
 from bridge.doors.page import Site
+from bridge.doors.traffic import TrafficMiddleware
 from bridge.engine.engine import Engine
 from bridge.overview import Overview
 from bridge.ovh.api import OvhApi
+from bridge.ovh.expiry import ExpiryWatch
 from bridge.ovh.inventory import Inventory
 from bridge.ovh.labels import LabelCache
+from bridge.ovh.recorder import Recorder
 from bridge.ovh.token import TokenKeeper
-from bridge.sources.erlenmeyer import Erlenmeyer
+from bridge.recording import RecordingKeeper
+from bridge.settings import SettingsError
+from bridge.sources.history import History
+from bridge.sources.merged import MergedSources
 from bridge.sources.opentsdb import OpenTsdb
+from bridge.sources.ovhcloud import OvhCloud
+from bridge.sources.recorded import recorded
 from bridge.sources.services import ServiceSources
 from bridge.sources.upstream import Upstream
+from bridge.telemetry import BridgeCollector, LoopLag, new_registry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from bridge.model import Source
     from bridge.settings import Settings
@@ -46,6 +56,10 @@ class Bridge:
     Attributes:
         apis: OVHcloud's API, by account name.
         keepers: The vScope token of each service asked for so far, by service name.
+        histories: OVHcloud's history of each of them.
+        history: The recording; None without a folder for it.
+        recorder: Writes to it.
+        recording: Keeps it open.
     """
 
     settings: Settings
@@ -54,6 +68,10 @@ class Bridge:
     upstream: Upstream
     apis: Mapping[str, OvhApi]
     keepers: Mapping[str, TokenKeeper]
+    histories: Mapping[str, OvhCloud]
+    history: History | None = None
+    recorder: Recorder | None = None
+    recording: RecordingKeeper | None = None
 
     def readiness(self) -> tuple[bool, tuple[str, ...]]:
         """Tell whether questions can be answered, and what is wrong, in words."""
@@ -66,11 +84,15 @@ class Bridge:
             for name, keeper in self.keepers.items()
             if keeper.state == "not offered"
         ]
+        problem = self.recording.problem() if self.recording else None
+        reasons += [problem] if problem else []
         return any(service.state in ("ok", "partial") for service in services), tuple(reasons)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and the recording."""
         await asyncio.gather(self.upstream.close(), *(api.close() for api in self.apis.values()))
+        if self.recording is not None:
+            await self.recording.close()
 
 
 def build_bridge(settings: Settings) -> Bridge:
@@ -91,13 +113,23 @@ def build_bridge(settings: Settings) -> Bridge:
         ca_file=settings.ca_file,
     )
     keepers: dict[str, TokenKeeper] = {}
+    histories: dict[str, OvhCloud] = {}
+    history = recorder = recording = None
     labels = LabelCache(lambda: inventory.snapshot)
+    if settings.history_dir is not None:
+        history = History(settings.history_dir, memory_mb=settings.history_memory_mb)
+        expiries = {name: ExpiryWatch(api, clock=time.time) for name, api in apis.items()}
+        recorder = Recorder(history, history, expiries)
+        recording = RecordingKeeper(history, recorder)
+        labels = LabelCache(lambda: inventory.snapshot, lambda: recorder.eras)
+        if settings.record:
+            inventory.subscribe(recorder.hear)
 
     def services() -> list[str]:
         known = inventory.snapshot.services.values()
         return [service.name for service in known if service.state != "expired"]
 
-    def open_source(service: str) -> Erlenmeyer:
+    def open_source(service: str) -> OvhCloud:
         account = inventory.snapshot.services[service].account
         keepers[service] = TokenKeeper(
             apis[account],
@@ -105,13 +137,21 @@ def build_bridge(settings: Settings) -> Bridge:
             user=accounts[account].metrics_user,
             allowed_hosts=settings.metrics_hosts,
         )
-        return Erlenmeyer(
-            f"OVHcloud's history of {service}", upstream, keepers[service], clock=time.monotonic
+        histories[service] = OvhCloud(
+            service,
+            upstream,
+            keepers[service],
+            protocol=settings.protocol,
+            clock=time.monotonic,
         )
+        return histories[service]
 
-    source: Source = ServiceSources(services, open_source)
+    metrics = catalogue(diskspace_unit=settings.diskspace_unit)
+    sources: dict[str, Source] = {}
+    if history is not None:
+        sources["recording"] = recorded(history, metrics)
     if settings.opentsdb_url is not None:
-        source = OpenTsdb(
+        sources["opentsdb"] = OpenTsdb(
             upstream,
             settings.opentsdb_url,
             user=settings.opentsdb_user,
@@ -119,16 +159,43 @@ def build_bridge(settings: Settings) -> Bridge:
             token=settings.opentsdb_token,
             clock=time.monotonic,
         )
+    if accounts:
+        sources["ovhcloud"] = ServiceSources(services, open_source)
     engine = Engine(
-        source,
-        catalogue(diskspace_unit=settings.diskspace_unit),
+        _one_of(
+            [sources[name] for name in settings.history_order if name in sources],
+            lambda name: metrics[name].labels if name in metrics else (),
+        ),
+        metrics,
         labels.current,
         source_step_ms=settings.source_step_s * 1000,
         max_points=settings.max_points,
         max_series=settings.max_series,
         any_metric=settings.opentsdb_url is not None,
     )
-    return Bridge(settings, engine, inventory, upstream, apis, keepers)
+    return Bridge(
+        settings,
+        engine,
+        inventory,
+        upstream,
+        apis,
+        keepers,
+        histories,
+        history,
+        recorder,
+        recording,
+    )
+
+
+def _one_of(sources: Sequence[Source], identity: Callable[[str], tuple[str, ...]]) -> Source:
+    """Make one history of the sources there are, strongest first.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    if not sources:
+        raise SettingsError(["history_order: names no source that is configured"])
+    return sources[0] if len(sources) == 1 else MergedSources(sources, identity)
 
 
 @contextlib.asynccontextmanager
@@ -144,31 +211,35 @@ async def open_bridge(settings: Settings) -> AsyncIterator[Bridge]:
         await bridge.close()
 
 
-def create_app(settings: Settings) -> Starlette:
-    """Build the web application; its lifespan polls the inventory in the background."""
+def create_app(settings: Settings, *, admission: Admission | None = None) -> Starlette:
+    """Build the web application; its lifespan polls and records in the background.
+
+    Args:
+        settings: Everything.
+        admission: Who may ask, where that changes while the bridge runs; else it is what
+            the settings say.
+    """
     bridge = build_bridge(settings)
+    registry = new_registry()
+    registry.register(BridgeCollector(bridge))
+    lag = LoopLag(registry)
     doorway = Doorway(
         bridge.engine, lambda: bridge.inventory.snapshot, Limits.from_settings(settings)
     )
-
-    overview = Overview(bridge.inventory, bridge.keepers, settings.opentsdb_url)
-    site = Site(
-        doorway,
-        lambda: overview.status(bridge.readiness()[1]),
-        answer_s=0.9 * settings.deadline_s,
-    )
+    site = Site(doorway, Overview(bridge).status, answer_s=0.9 * settings.deadline_s)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        polling = asyncio.create_task(bridge.inventory.run())
+        recording = [] if bridge.recording is None else [bridge.recording.run()]
+        running = asyncio.gather(bridge.inventory.run(), lag.run(), *recording)
         # What lives as long as the process need not be walked at every collection.
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
-            polling.cancel()
-            await asyncio.gather(polling, return_exceptions=True)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
             await bridge.close()
             gc.unfreeze()
 
@@ -176,17 +247,47 @@ def create_app(settings: Settings) -> Starlette:
         routes=[
             *operations.routes(bridge.readiness, site.home),
             *site.routes(),
+            *measure.routes(registry),
             *query.routes(doorway),
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
             *annotations_door.routes(doorway),
+            *opentsdb.routes(doorway),
             *rows.routes(doorway),
-            *opentsdb_door.routes(doorway),
         ],
         middleware=[
+            Middleware(MeasureMiddleware, registry=registry),
             Middleware(GuardMiddleware, deadline_s=settings.deadline_s),
-            Middleware(AuthMiddleware, credentials=settings.credentials),
+            Middleware(
+                TrafficMiddleware,
+                per_minute=settings.client_requests_per_minute,
+                running=settings.max_running,
+                waiting=settings.max_waiting,
+            ),
+            *_cors(settings.cors_origins),
+            Middleware(AuthMiddleware, admission=admission or Admission(settings.credentials)),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
     )
+
+
+def _cors(origins: Sequence[str]) -> list[Middleware]:
+    """Answer browsers that ask from pages of these origins (reference: grafana 1.5)."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "X-Grafana-Org-Id",
+                "X-Grafana-Device-Id",
+            ],
+            allow_credentials=True,
+            expose_headers=["Warning", "X-Request-Id"],
+        )
+    ]

@@ -1,10 +1,12 @@
-"""What the page's overview says, gathered from the parts of the bridge; no I/O.
+"""What the page's overview says, gathered from the parts of the bridge.
 
-A part that is added tells about itself with one more section here.
+Nothing but the bridge's own recording is read for it. A part that is added tells about
+itself with one more section here.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -21,15 +23,20 @@ from bridge.doors.page.status import (
     Section,
     Status,
 )
+from bridge.errors import BridgeError
 from bridge.ovh.live import live_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from bridge.app import Bridge
     from bridge.doors.page.status import Cell
-    from bridge.ovh.inventory import AccountState, Inventory
+    from bridge.ovh.inventory import AccountState
     from bridge.ovh.objects import ServiceInventory, Snapshot
-    from bridge.ovh.token import TokenKeeper
+    from bridge.sources.history import HistoryStats
+
+#: Seconds that counting what is recorded may take.
+_COUNTING_S = 2.0
 
 _SERVICE_LEVELS: Mapping[str, Level] = MappingProxyType(
     {
@@ -60,27 +67,31 @@ _HISTORY: Mapping[str, tuple[Mark, str]] = MappingProxyType(
 )
 
 
+_RECORDING_LEVELS: Mapping[str, Level] = MappingProxyType(
+    {
+        "recording": Level.GOOD,
+        "waiting": Level.WAITING,
+        "closed": Level.WARNING,
+        "failing": Level.BAD,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Overview:
     """Makes the ``Status`` of a bridge.
 
     Attributes:
-        inventory: What is read from OVHcloud.
-        keepers: The vScope token of each service asked for so far.
-        opentsdb_url: The server all series come from instead, if there is one.
+        bridge: Its parts.
     """
 
-    inventory: Inventory
-    keepers: Mapping[str, TokenKeeper]
-    opentsdb_url: str | None
+    bridge: Bridge
 
-    def status(self, reasons: Iterable[str]) -> Status:
-        """Return the overview of this moment.
-
-        Args:
-            reasons: What is wrong, in words, as ``/readyz`` has it.
-        """
-        snapshot = self.inventory.snapshot
+    async def status(self) -> Status:
+        """Return the overview of this moment."""
+        snapshot = self.bridge.inventory.snapshot
+        stats = await self._stats()
+        reasons = [*self.bridge.readiness()[1], *(stats.problems if stats else ())]
         problems = tuple(sorted(map(_problem, reasons), key=lambda one: one.level is Level.NOTE))
         counts = _count(snapshot)
         return Status(
@@ -89,28 +100,69 @@ class Overview:
             problems,
             (
                 _services(snapshot, counts),
-                self._history(snapshot),
-                _accounts(self.inventory.accounts()),
+                self._recording(stats),
+                Section(
+                    "History",
+                    ("Of", "State", "Comes from", "Meaning"),
+                    tuple(self._history(snapshot)),
+                    note="Where several have it, the first that has data for an hour counts.",
+                    empty="No service is known yet.",
+                ),
+                _accounts(self.bridge.inventory.accounts()),
             ),
         )
 
-    def _history(self, snapshot: Snapshot) -> Section:
-        title, columns = "History", ("Service", "State", "Comes from", "Meaning")
-        if self.opentsdb_url is not None:
-            host = urlsplit(self.opentsdb_url).netloc
-            row: tuple[Cell, ...] = (
-                "all services",
-                Mark("set", Level.GOOD),
-                f"OpenTSDB at {host}",
-                "Read when a panel asks.",
-            )
-            return Section(title, columns, (row,))
-        rows = []
-        for name in snapshot.services:
-            keeper = self.keepers.get(name)
-            mark, meaning = _HISTORY[keeper.state if keeper else "unknown"]
-            rows.append((name, mark, "OVHcloud", meaning))
-        return Section(title, columns, tuple(rows), empty="No service is known yet.")
+    async def _stats(self) -> HistoryStats | None:
+        """Count what is recorded; None where that is not known."""
+        history, recording = self.bridge.history, self.bridge.recording
+        if history is None or recording is None or recording.state == "closed":
+            return None
+        try:
+            async with asyncio.timeout(_COUNTING_S):
+                return await history.stats()
+        except (BridgeError, TimeoutError):
+            return None
+
+    def _recording(self, stats: HistoryStats | None) -> Section:
+        columns = ("Folder", "State", "Since", "Newest value", "Series", "Points", "Size")
+        settings, recording = self.bridge.settings, self.bridge.recording
+        if recording is None:
+            hint = "Nothing is recorded: the setting history_dir names no folder."
+            return Section("Recording", columns, (), empty=hint)
+        mark = Mark(recording.state, _RECORDING_LEVELS[recording.state])
+        if not settings.record and recording.state != "closed":
+            mark = Mark("only read", Level.NOTE)
+        row = (
+            str(settings.history_dir),
+            mark,
+            _moment(stats.first_ms if stats else None),
+            _moment(stats.last_ms if stats else None),
+            Amount(stats.series if stats else None),
+            Amount(stats.points if stats else None),
+            Amount(stats.size if stats else None, "bytes"),
+        )
+        return Section("Recording", columns, (row,))
+
+    def _history(self, snapshot: Snapshot) -> Iterator[tuple[Cell, ...]]:
+        """Yield the places history comes from, the strongest first."""
+        settings, recording = self.bridge.settings, self.bridge.recording
+        for source in settings.history_order:
+            if source == "recording" and recording is not None:
+                is_open = recording.state != "closed"
+                mark = Mark("open", Level.GOOD) if is_open else Mark("closed", Level.WARNING)
+                yield "all services", mark, "the bridge's recording", "Read when a panel asks."
+            elif source == "opentsdb" and settings.opentsdb_url is not None:
+                server = f"OpenTSDB at {urlsplit(settings.opentsdb_url).netloc}"
+                yield "all services", Mark("set", Level.GOOD), server, "Read when a panel asks."
+            elif source == "ovhcloud":
+                for name in snapshot.services:
+                    keeper = self.bridge.keepers.get(name)
+                    mark, meaning = _HISTORY[keeper.state if keeper else "unknown"]
+                    yield name, mark, "OVHcloud", meaning
+
+
+def _moment(at_ms: int | None) -> Moment:
+    return Moment(None if at_ms is None else at_ms / 1000)
 
 
 def _problem(reason: str) -> Problem:

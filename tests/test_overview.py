@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import requests
 from bridge.advice import ADVICE, advice_for
 from bridge.app import build_bridge
 from bridge.demo import demo_account
-from bridge.doors.page.status import Level, Link, Mark, Moment
+from bridge.doors.page.status import Amount, Level, Link, Mark, Moment
 from bridge.overview import Overview
 from bridge.ovh.errors import Call
 from bridge.ovh.refusals import refusal
@@ -77,9 +78,11 @@ def test_what_nobody_has_met_gets_no_advice() -> None:
     assert advice_for("") is None
 
 
-def overview_of(bridge: Bridge) -> Status:
-    overview = Overview(bridge.inventory, bridge.keepers, bridge.settings.opentsdb_url)
-    return overview.status(bridge.readiness()[1])
+async def overview_of(bridge: Bridge) -> Status:
+    status = await Overview(bridge).status()
+    for one in status.sections:
+        assert all(len(cells) == len(one.columns) for cells in one.rows), one.title
+    return status
 
 
 def section(status: Status, title: str) -> Section:
@@ -94,7 +97,7 @@ async def bridge(simulator: str) -> Bridge:
 
 async def test_before_and_after_the_first_poll(bridge: Bridge) -> None:
     try:
-        first = overview_of(bridge)
+        first = await overview_of(bridge)
         assert first.state == Mark("Starting", Level.WAITING)
         assert [one.level for one in first.problems] == [Level.NOTE]
         assert "a minute" in first.problems[0].advice
@@ -102,7 +105,7 @@ async def test_before_and_after_the_first_poll(bridge: Bridge) -> None:
         assert section(first, "Accounts").rows[0][1] == Mark("warming", Level.WAITING)
 
         await bridge.inventory.poll()
-        status = overview_of(bridge)
+        status = await overview_of(bridge)
         assert status.state == Mark("Working", Level.GOOD)
         assert status.problems == ()
         assert re.fullmatch(
@@ -117,8 +120,8 @@ async def test_before_and_after_the_first_poll(bridge: Bridge) -> None:
         (history,) = section(status, "History").rows
         assert history[1] == Mark("not asked yet", Level.WAITING)
         assert section(status, "Accounts").rows[0][1] == Mark("ok", Level.GOOD)
-        for one in status.sections:
-            assert all(len(cells) == len(one.columns) for cells in one.rows)
+        assert section(status, "Recording").rows == ()
+        assert "history_dir" in section(status, "Recording").empty
     finally:
         await bridge.close()
 
@@ -128,7 +131,7 @@ async def test_a_broken_account_is_told_with_what_to_do() -> None:
     bridge = build_bridge(Settings(accounts=(account,)))
     try:
         await bridge.inventory.poll()
-        status = overview_of(bridge)
+        status = await overview_of(bridge)
     finally:
         await bridge.close()
     assert status.state == Mark("Not working", Level.BAD)
@@ -146,9 +149,72 @@ async def test_a_store_of_ones_own_is_named_without_its_password(bridge: Bridge)
             opentsdb_user="u",
             opentsdb_password="secret-marked",
         )
-        status = overview_of(replace(bridge, settings=settings))
+        status = await overview_of(replace(bridge, settings=settings))
     finally:
         await bridge.close()
-    (row,) = section(status, "History").rows
-    assert row[2] == "OpenTSDB at tsdb.example:4242"
+    first, second = section(status, "History").rows
+    assert first[2] == "OpenTSDB at tsdb.example:4242"
+    assert second[2] == "OVHcloud"
     assert "secret-marked" not in repr(status)
+
+
+async def test_what_is_recorded_is_told(simulator: str, tmp_path: Path) -> None:
+    account = demo_account(simulator).model_copy(update={"calls_per_minute": 6_000})
+    folder = tmp_path / "history"
+    settings = Settings(
+        accounts=(account,), metrics_hosts=("127.0.0.1",), history_dir=folder, record=True
+    )
+    bridge = build_bridge(settings)
+    assert bridge.recording is not None
+    running = asyncio.create_task(bridge.recording.run())
+    try:
+        closed = section(await overview_of(bridge), "Recording")
+        assert closed.rows[0][1] == Mark("closed", Level.WARNING)
+        await bridge.inventory.poll()
+        async with asyncio.timeout(30):
+            while not (bridge.recorder and bridge.recorder.state.points):  # noqa: ASYNC110 -- no event tells
+                await asyncio.sleep(0.02)
+        status = await overview_of(bridge)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await bridge.close()
+    (row,) = section(status, "Recording").rows
+    folder_told, mark, since, newest, series, points, size = row
+    assert folder_told == str(folder)
+    assert mark == Mark("recording", Level.GOOD)
+    assert isinstance(since, Moment)
+    assert since.at_s is not None
+    assert newest == since
+    assert isinstance(series, Amount)
+    assert series.value is not None
+    assert series.value > 500
+    assert isinstance(points, Amount)
+    assert points.value == bridge.recorder.state.points
+    assert isinstance(size, Amount)
+    assert size.unit == "bytes"
+    origins = [cells[2] for cells in section(status, "History").rows]
+    assert origins == ["the bridge's recording", "OVHcloud"]
+
+
+async def test_a_recording_that_cannot_be_opened_is_told(simulator: str, tmp_path: Path) -> None:
+    account = demo_account(simulator).model_copy(update={"calls_per_minute": 6_000})
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    bridge = build_bridge(Settings(accounts=(account,), history_dir=blocked / "history"))
+    assert bridge.recording is not None
+    running = asyncio.create_task(bridge.recording.run())
+    try:
+        await bridge.inventory.poll()
+        async with asyncio.timeout(30):
+            while bridge.recording.problem() is None:  # noqa: ASYNC110 -- no event tells
+                await asyncio.sleep(0.02)
+        status = await overview_of(bridge)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await bridge.close()
+    assert status.state == Mark("Partly working", Level.WARNING)
+    (problem,) = status.problems
+    assert "Tried again every 30 s" in problem.advice
+    assert section(status, "Recording").rows[0][1] == Mark("closed", Level.WARNING)

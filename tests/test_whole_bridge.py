@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.demo import demo_account
 from bridge.demo.apiv6.credentials import APPLICATION_SECRET, CONSUMER_KEY
@@ -70,7 +71,12 @@ def iso(seconds: float) -> str:
 
 
 @pytest.fixture
-def stand(tmp_path: Path) -> Iterator[Stand]:
+def protocol() -> str:
+    return "auto"
+
+
+@pytest.fixture
+def stand(tmp_path: Path, protocol: str) -> Iterator[Stand]:
     simulator_port, bridge_port = free_port(), free_port()
     simulator_url = f"http://127.0.0.1:{simulator_port}"
     account = demo_account(simulator_url)
@@ -82,6 +88,7 @@ log_level = "debug"
 poll_interval_s = 1
 deadline_s = 5
 metrics_hosts = ["127.0.0.1"]
+protocol = "{protocol}"
 
 [[credentials]]
 name = "grafana"
@@ -189,10 +196,11 @@ def test_a_dead_machine_ends_although_the_front_end_draws_it_on(stand: Stand) ->
 QUERY = "avg:5m-avg:vscope.vm.cpu.usage.perc{cluster=*}"
 
 
-def test_a_stalled_front_end_is_504_within_the_deadline(stand: Stand) -> None:
+@pytest.mark.parametrize("protocol", ["opentsdb", "warp10"])
+def test_stalled_history_is_504_within_the_deadline(stand: Stand, protocol: str) -> None:
     assert stand.series(1, QUERY).status_code == 200
     faults = f"{stand.simulator_url}/_simulator/faults"
-    stalled = {"target": "opentsdb", "mode": "slow", "seconds": 20}
+    stalled = {"target": protocol, "mode": "slow", "seconds": 20}
     httpx.post(faults, json=stalled).raise_for_status()
     slow = stand.series(1, QUERY)
     assert slow.status_code == 504, slow.text
@@ -200,6 +208,21 @@ def test_a_stalled_front_end_is_504_within_the_deadline(stand: Stand) -> None:
     assert "did not answer within" in slow.json()["message"]
     httpx.delete(faults).raise_for_status()
     assert stand.series(1, QUERY).status_code == 200
+
+
+def test_a_stalled_warp10_is_left_alone_while_opentsdb_answers(stand: Stand) -> None:
+    healthy = stand.series(1, QUERY).json()
+    faults = f"{stand.simulator_url}/_simulator/faults"
+    stalled = {"target": "warp10", "mode": "slow", "seconds": 20}
+    httpx.post(faults, json=stalled).raise_for_status()
+    stand.series(1, QUERY)  # waits for Warp 10 almost until the deadline
+    httpx.delete(f"{stand.simulator_url}/_simulator/calls").raise_for_status()
+    assert [one["datapoints"][:5] for one in stand.series(1, QUERY).json()] == [
+        one["datapoints"][:5] for one in healthy
+    ]
+    calls = httpx.get(f"{stand.simulator_url}/_simulator/calls").json()["routes"]
+    assert any(route.endswith("/opentsdb/api/query") for route in calls)
+    assert not any("/warp10/" in route for route in calls)
 
 
 def test_killing_ovhcloud_gives_clear_errors_and_recovery(stand: Stand) -> None:
@@ -236,7 +259,7 @@ def test_no_secret_leaves_the_process(stand: Stand) -> None:
     base = str(stand.client.base_url).rstrip("/")
     answers = [
         stand.series(1, "vscope.vm.cpu.usage.perc", "live:vm"),
-        stand.series(1, "vscope.vm.cpu.usage.perc{vm=a'b}"),
+        stand.series(1, "vscope.nothing{vm=a'b}"),
         stand.client.get("/readyz"),
         stand.client.get("/nothing"),
         httpx.get(f"{base}/readyz", auth=("grafana", "wrong")),
@@ -261,3 +284,37 @@ def test_no_secret_leaves_the_process(stand: Stand) -> None:
     ours = base64.b64encode(f"grafana:{PASSWORD}".encode()).decode()
     for secret in (APPLICATION_SECRET, CONSUMER_KEY, token, basic, PASSWORD, TOKEN, ours):
         assert secret not in told
+
+
+def test_the_bridges_own_figures_follow_what_happens(stand: Stand) -> None:
+    stand.wait_until_ready()
+    assert stand.series(1, "avg:vscope.vm.cpu.usage.perc").status_code == 200
+
+    def figures() -> dict[str, float]:
+        found = {}
+        for family in text_string_to_metric_families(stand.client.get("/metrics").text):
+            for sample in family.samples:
+                labels = ",".join(f"{key}={text}" for key, text in sorted(sample.labels.items()))
+                found[f"{sample.name}{{{labels}}}"] = sample.value
+        return found
+
+    service = "service=pcc-37-187-228-180"
+    first = figures()
+    assert first[f"vscope_bridge_service_state{{{service},state=ok}}"] == 1
+    assert first[f"vscope_bridge_token_state{{{service},state=offered}}"] == 1
+    assert first[f"vscope_bridge_objects{{kind=vm,{service}}}"] >= 60
+    polled = first[f"vscope_bridge_service_polled_timestamp_seconds{{{service}}}"]
+    assert time.time() - 60 < polled <= time.time() + 1
+    assert first["vscope_bridge_ovh_calls_total{account=demo}"] > 0
+    assert first["vscope_bridge_upstream_left_alone{host=127.0.0.1}"] == 0
+    assert first["vscope_bridge_event_loop_lag_seconds_count{}"] > 0
+    stand.simulator.end(signal.SIGKILL)
+    for _ in range(100):
+        if figures()[f"vscope_bridge_service_state{{{service},state=failed}}"] == 1:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the figures never said that the service failed")
+    for _ in range(6):
+        stand.series(1, "avg:vscope.vm.cpu.usage.perc")
+    assert figures()["vscope_bridge_upstream_left_alone{host=127.0.0.1}"] == 1

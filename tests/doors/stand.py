@@ -13,9 +13,8 @@ from starlette.middleware import Middleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
-from bridge.doors import opentsdb as opentsdb_door
-from bridge.doors import operations, query, rows, simplejson, simpod
-from bridge.doors.auth import AuthMiddleware
+from bridge.doors import opentsdb, operations, query, rows, simplejson, simpod
+from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
@@ -228,10 +227,12 @@ def make_app(
     *,
     snapshot: Snapshot | None = None,
     credentials: Sequence[Credential] = (),
+    admission: Admission | None = None,
     limits: Limits | None = None,
     deadline_s: float = 25.0,
     readiness: operations.Readiness = (True, ()),
     status: Status = Status(Mark("Working", Level.GOOD), "One service."),  # noqa: B008 -- frozen
+    any_metric: bool = False,
     extra: Sequence[Any] = (),
 ) -> Starlette:
     """Wire the doors as the application does, in front of a history in memory."""
@@ -244,9 +245,14 @@ def make_app(
         source_step_ms=STEP_MS,
         max_points=2_000_000,
         max_series=2_000,
+        any_metric=any_metric,
     )
     doorway = Doorway(engine, lambda: company, limits or Limits(), clock=lambda: float(NOW))
-    site = Site(doorway, lambda: status, answer_s=0.9 * deadline_s)
+
+    async def told() -> Status:
+        return status
+
+    site = Site(doorway, told, answer_s=0.9 * deadline_s)
     return Starlette(
         routes=[
             *operations.routes(lambda: readiness, site.home),
@@ -255,13 +261,13 @@ def make_app(
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
             *annotations_door.routes(doorway),
+            *opentsdb.routes(doorway),
             *rows.routes(doorway),
-            *opentsdb_door.routes(doorway),
             *extra,
         ],
         middleware=[
             Middleware(GuardMiddleware, deadline_s=deadline_s),
-            Middleware(AuthMiddleware, credentials=credentials),
+            Middleware(AuthMiddleware, admission=admission or Admission(credentials)),
         ],
         exception_handlers=dict(EXCEPTION_HANDLERS),
     )

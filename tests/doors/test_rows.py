@@ -17,6 +17,7 @@ from bridge.doors.doorway import Limits
 from bridge.doors.parameters import PARAMETERS
 from bridge.doors.rows import OWN_COLUMNS, wants_csv
 from bridge.engine.engine import SERVICE_LABELS
+from bridge.engine.filters import match_all
 from bridge.errors import UpstreamError, UpstreamTimeoutError
 from bridge.ovh.live import LIVE_KINDS, live_columns
 from bridge.ovh.objects import Snapshot
@@ -25,7 +26,9 @@ from tests.doors.test_http import assert_union
 from tests.servers import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from bridge.model import TagFilter
 
 Ask = Any
 
@@ -160,6 +163,50 @@ def test_network_cards_are_told_apart(get: Ask) -> None:
     }
 
 
+class Elsewhere(MemorySource):
+    """A store with a metric of its own, whose labels are called like columns of ours."""
+
+    def _matching(self, metric: str, filters: Sequence[TagFilter]) -> list[dict[str, str]]:
+        stored = [
+            {"value": "a", "time": "t", "site": "north", "label_time": "x"},
+            {"value": "b", "metric": "m", "site": "north"},
+        ]
+        matches = match_all(filters)
+        return [tags for tags in stored if metric == "sales" and matches(tags)]
+
+
+def test_metrics_outside_the_catalogue_have_the_columns_of_their_labels() -> None:
+    app = make_app(Elsewhere(), any_metric=True)
+    with serving(app) as url, httpx.Client(base_url=f"{url}/rows") as client:
+
+        def rows(**asked: Any) -> list[dict[str, Any]]:
+            parameters = {"metric": "sales", "from": "now-1m", **asked}
+            return rows_of(client.get("", params=parameters))
+
+        first, second = rows()
+        assert first == {
+            "time": NOW * 1000,
+            "label_time": "x",
+            "label_metric": "",
+            "site": "north",
+            "label_label_time": "t",
+            "label_value": "a",
+            "metric": "sales",
+            "value": 1.0,
+        }
+        assert second["label_metric"] == "m"
+        assert [row["label_value"] for row in rows(filters="value=b")] == ["b"]
+        assert [row["site"] for row in rows(aggregator="sum", group_by="site")] == ["north"]
+        sums = rows(aggregator="sum", filters="{value=*}{site=north}")
+        assert [list(row) for row in sums] == [
+            ["time", "label_value", "site", "metric", "value"]
+        ] * 2
+        error = assert_union(client.get("", params={"metric": "sales", "site": "north"}), 400)
+        assert "no parameter or label 'site'" in error["message"]
+        error = assert_union(client.get("", params={"metric": "sales", "filters": "sit=n"}), 400)
+        assert "did you mean site?" in error["message"]
+
+
 # --- time --------------------------------------------------------------------------------
 
 
@@ -197,8 +244,8 @@ def test_times_without_offset_and_calendar_steps_are_of_the_time_zone(get: Ask) 
         ({"interval": "1s"}, 300),
         ({"interval": "20m"}, 1200),
         ({"interval": "601000"}, 900),
-        ({"max_points": "6", "from_": "now-6h"}, 3600),
-        ({"max_points": "${__maxDataPoints}"}, 300),
+        ({"points": "6", "from_": "now-6h"}, 3600),
+        ({"points": "${__maxDataPoints}"}, 300),
         ({"step": "10m"}, 600),
         ({"step": "1h-max"}, 3600),
     ],
@@ -417,7 +464,7 @@ def test_an_inventory_that_may_lack_services_gives_no_live_rows() -> None:
         ({"metric": CPU, "interval": "1dc"}, "interval", "such as 5m"),
         ({"metric": CPU, "interval": "0"}, "interval", "above 0"),
         ({"metric": CPU, "interval": "fast"}, "interval", "expected an interval"),
-        ({"metric": CPU, "max_points": "-1"}, "max_points", "above 0"),
+        ({"metric": CPU, "points": "-1"}, "points", "above 0"),
         ({"metric": CPU, "from": "yesterday"}, "from", "is no time"),
         ({"metric": CPU, "from": "now", "to": "now-1h"}, "to", "ends before it starts"),
         ({"metric": CPU, "to": "2300-01-01"}, "to", "1970 to 2200"),

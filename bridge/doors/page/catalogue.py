@@ -18,6 +18,7 @@ _TITLES: Mapping[Kind, str] = MappingProxyType(
         Kind.VM: "Virtual machines",
         Kind.HOST: "Hosts",
         Kind.DATASTORE: "Datastores",
+        Kind.ACCOUNT: "Accounts at OVHcloud",
         Kind.OTHER: "Others in the store",
     }
 )

@@ -145,7 +145,7 @@ def _shell(question: Question, text: str, place: Place) -> Iterator[Snippet]:
         body["timezone"] = question.zone.key
     yield _query_line(place, body)
     zone: Asked = {"timezone": question.zone.key} if question.downsample.calendar else {}
-    points: Asked = {"max_points": CHART_POINTS} if question.chosen else {}
+    points: Asked = {"points": CHART_POINTS} if question.chosen else {}
     span: Asked = {"from": window.start_ms, "to": window.end_ms}
     yield _rows_line(place, {"target": text, **span, **points, **zone})
     expression = format_target(

@@ -20,7 +20,7 @@ from bridge.doors.page.tables import live_page, read_table_form
 from bridge.errors import BadRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -35,12 +35,12 @@ class Site:
 
     Attributes:
         doorway: What every door is given.
-        status: Gives the overview; must not block.
+        status: Gives the overview; asks no upstream.
         answer_s: Seconds that a graph may take.
     """
 
     doorway: Doorway
-    status: Callable[[], Status]
+    status: Callable[[], Awaitable[Status]]
     answer_s: float
     _assets: Assets = field(default_factory=Assets)
     _pages: Pages = field(init=False)
@@ -59,7 +59,7 @@ class Site:
     async def home(self, request: Request) -> Response:
         """Answer the overview."""
         context = {
-            "status": self.status(),
+            "status": await self.status(),
             "base": _place(request).base,
             "now_s": self.doorway.clock(),
             "here": "overview",

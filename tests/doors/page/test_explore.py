@@ -48,7 +48,7 @@ def shown_points(root: Element) -> dict[str, list[str]]:
 def test_without_a_metric_all_are_listed(page: Get) -> None:
     root = page("/explore")
     titles = [one.text for one in root.all("h2")]
-    assert titles == ["Virtual machines", "Hosts", "Datastores"]
+    assert titles == ["Virtual machines", "Hosts", "Datastores", "Accounts at OVHcloud"]
     links = {link.text: link.attributes["href"] for link in root.one("main").all("a")}
     assert ("metric", CPU) in query_of(links["VM processor usage"])
     for address in links.values():
@@ -333,6 +333,12 @@ def test_another_metric_keeps_what_it_can(page: Get) -> None:
     assert ("group_by", "cluster") in kept
     assert not [pair for pair in kept if "vm" in pair[0] or "vm_name" in pair]
     assert "vscope.host.net.tx has no label vm: that filter was left out." in root.text
+
+
+def test_states_written_as_numbers_are_told(page: Get) -> None:
+    assert (
+        "Values: 1 on, 0 off, 2 suspended" in page("/explore", metric="vscope.vm.power.state").text
+    )
 
 
 def test_nothing_found_is_no_error(page: Get) -> None:
