@@ -101,13 +101,7 @@ class Overview:
             (
                 _services(snapshot, counts),
                 self._recording(stats),
-                Section(
-                    "History",
-                    ("Of", "State", "Comes from", "Meaning"),
-                    tuple(self._history(snapshot)),
-                    note="Where several have it, the first that has data for an hour counts.",
-                    empty="No service is known yet.",
-                ),
+                self._history(snapshot),
                 _accounts(self.bridge.inventory.accounts()),
             ),
         )
@@ -143,7 +137,18 @@ class Overview:
         )
         return Section("Recording", columns, (row,))
 
-    def _history(self, snapshot: Snapshot) -> Iterator[tuple[Cell, ...]]:
+    def _history(self, snapshot: Snapshot) -> Section:
+        rows = tuple(self._origins(snapshot))
+        several = len({row[2] for row in rows}) > 1
+        return Section(
+            "History",
+            ("Of", "State", "Comes from", "Meaning"),
+            rows,
+            note="For each hour of a series, the first that has data counts." if several else "",
+            empty="No service is known yet.",
+        )
+
+    def _origins(self, snapshot: Snapshot) -> Iterator[tuple[Cell, ...]]:
         """Yield the places history comes from, the strongest first."""
         settings, recording = self.bridge.settings, self.bridge.recording
         for source in settings.history_order:

@@ -45,9 +45,11 @@ def grouped(metrics: Iterable[Metric]) -> tuple[Group, ...]:
 def start_query(metric: Metric) -> dict[str, str]:
     """Return the explorer's fields that show a metric at a glance.
 
-    Machines are many, so they are shown by cluster; hosts and datastores each by itself.
+    Machines are many, so they are shown by cluster; hosts and datastores each by itself, as
+    are states, which have no mean.
     """
     fields = {"metric": metric.name}
-    if metric.kind is Kind.VM:
-        fields |= {"aggregator": "avg", "group_by": "cluster"}
+    if metric.kind is Kind.VM and not metric.states:
+        # Of ages the worst tells more than the mean.
+        fields |= {"aggregator": "max" if metric.unit == "s" else "avg", "group_by": "cluster"}
     return fields

@@ -335,12 +335,6 @@ def test_another_metric_keeps_what_it_can(page: Get) -> None:
     assert "vscope.host.net.tx has no label vm: that filter was left out." in root.text
 
 
-def test_states_written_as_numbers_are_told(page: Get) -> None:
-    assert (
-        "Values: 1 on, 0 off, 2 suspended" in page("/explore", metric="vscope.vm.power.state").text
-    )
-
-
 def test_nothing_found_is_no_error(page: Get) -> None:
     root = page("/explore", metric=CPU, cluster="nowhere")
     assert "No data." in root.text
