@@ -14,7 +14,12 @@ import numpy as np
 
 from bridge.catalog import CHANGING_LABELS, OBJECT_LABEL, Kind, uncatalogued
 from bridge.engine.aggregate import aggregate
-from bridge.engine.downsample import downsample_points, fill_gaps
+from bridge.engine.downsample import (
+    downsample_points,
+    fill_gaps,
+    merge_buckets,
+    needed_columns,
+)
 from bridge.engine.filters import match_all
 from bridge.engine.moves import cut
 from bridge.engine.plan import make_plan
@@ -228,10 +233,10 @@ class Engine:
             plan.scan_start_ms,
             plan.scan_end_ms,
             plan.step_ms,
-            frozenset({plan.function}),
+            needed_columns(plan, query.downsample),
             on_missing,
         )
-        lines = _from_buckets(await self._source.buckets(wanted), plan)
+        lines = _from_buckets(await self._source.buckets(wanted), query, plan)
         self._check_points(sum(len(stamps) for _, (stamps, _) in lines))
         return lines
 
@@ -320,9 +325,12 @@ def _downsampled(points: Iterable[Points], query: Query, plan: Plan) -> Iterator
         yield series.tags, line
 
 
-def _from_buckets(buckets: Iterable[Buckets], plan: Plan) -> list[Labelled]:
+def _from_buckets(buckets: Iterable[Buckets], query: Query, plan: Plan) -> list[Labelled]:
+    spec = query.downsample
     if plan.function is None:
         return []
+    if spec is not None and spec.calendar:
+        return [(one.tags, merge_buckets(one, query, spec, plan)) for one in buckets]
     return [(one.tags, (one.stamps_ms, one.columns[plan.function])) for one in buckets]
 
 
