@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from bridge.model import BucketRequest, Buckets
+
     Get = Callable[..., Element]
 
 HTML = {"Accept": "text/html"}
@@ -365,6 +367,19 @@ def test_an_upstream_failure_is_told_with_what_to_do(
     # The form stays usable: labels are offered from the inventory.
     values = read(response).one("form", id="question").all("option")
     assert "web01" in {one.attributes.get("value") for one in values}
+
+
+def test_what_is_missing_is_told_beside_the_graph(client: httpx.Client) -> None:
+    class Half(MemorySource):
+        async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
+            assert request.on_missing is not None
+            request.on_missing("pcc-2 is <left out>")
+            return await super().buckets(request)
+
+    with serving(make_app(Half())) as url:
+        root = read(client.get(f"{url}/explore?metric={CPU}", headers=HTML))
+    assert "pcc-2 is <left out>" in root.one("ul", class_="notices").text
+    assert list(root.one("svg", class_="lines").all("path"))
 
 
 def test_a_slow_history_is_told_in_the_page(client: httpx.Client) -> None:
