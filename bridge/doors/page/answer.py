@@ -78,6 +78,7 @@ class Answer:
         unit: Grafana unit id of the values.
         chart: None without series.
         notices: Sentences for a person.
+        missing: What could not be read, in words.
     """
 
     rows: tuple[Row, ...]
@@ -87,6 +88,7 @@ class Answer:
     unit: str | None
     chart: Chart | None
     notices: tuple[str, ...]
+    missing: tuple[str, ...]
 
 
 async def find_answer(doorway: Doorway, question: Question) -> Answer:
@@ -128,7 +130,16 @@ async def find_answer(doorway: Doorway, question: Question) -> Answer:
         made = await in_slices(pieces, sum(len(stamps) for stamps, _ in lines))
         chart = next(one for one in made if isinstance(one, Chart))
     notices = (*question.notices, *answered.notices, *_remarks(rows, order))
-    return Answer(tuple(rows[:MOST_ROWS]), len(lines), len(rows), order, unit, chart, notices)
+    return Answer(
+        tuple(rows[:MOST_ROWS]),
+        len(lines),
+        len(rows),
+        order,
+        unit,
+        chart,
+        notices,
+        answered.missing,
+    )
 
 
 def _gaps(doorway: Doorway, question: Question) -> Gaps:

@@ -378,7 +378,7 @@ def test_what_is_missing_is_told_beside_the_graph(client: httpx.Client) -> None:
 
     with serving(make_app(Half())) as url:
         root = read(client.get(f"{url}/explore?metric={CPU}", headers=HTML))
-    assert "pcc-2 is <left out>" in root.one("ul", class_="notices").text
+    assert root.one("p", role="alert").text == "This is not all there is: pcc-2 is <left out>"
     assert list(root.one("svg", class_="lines").all("path"))
 
 
