@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header pyproject.toml
 
-.PHONY: help demo test lint bench soak lock clean
+.PHONY: help demo test lint bench soak pictures lock clean
 
 help:
 	@echo "make demo   the bridge with a simulated OVHcloud, on port $(PORT) (PORT=...)"
@@ -21,6 +21,7 @@ help:
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  benchmarks"
 	@echo "make soak   a long run under load, watching memory"
+	@echo "make pictures  the documents' pictures, anew (needs chromium)"
 	@echo "make lock   new lock files (needs uv)"
 	@echo "make clean  remove $(VENV)"
 
@@ -43,6 +44,9 @@ bench: $(VENV)/.development
 
 soak: $(VENV)/.development
 	$(BIN)/python benchmarks/soak.py $(ARGS)
+
+pictures: $(VENV)/.development
+	$(BIN)/python -m tests.browser.pictures
 
 lock:
 	$(LOCK) --output-file requirements.lock

@@ -24,8 +24,10 @@ from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
 from bridge.doors.measure import MeasureMiddleware
+from bridge.doors.page import Site
 from bridge.doors.traffic import TrafficMiddleware
 from bridge.engine.engine import Engine
+from bridge.overview import Overview
 from bridge.ovh.api import OvhApi
 from bridge.ovh.expiry import ExpiryWatch
 from bridge.ovh.inventory import Inventory
@@ -246,6 +248,7 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
     doorway = Doorway(
         bridge.engine, lambda: bridge.inventory.snapshot, Limits.from_settings(settings)
     )
+    site = Site(doorway, Overview(bridge).status, answer_s=0.9 * settings.deadline_s)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -267,7 +270,8 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
 
     return Starlette(
         routes=[
-            *operations.routes(bridge.readiness),
+            *operations.routes(bridge.readiness, site.home),
+            *site.routes(),
             *measure.routes(registry),
             *query.routes(doorway),
             *simplejson.routes(doorway),

@@ -27,7 +27,8 @@ def slugs(text: str) -> set[str]:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", TEXTS[path]):
+    pictures = re.findall(r'(?:src|srcset)="([^"]+)"', TEXTS[path])
+    for target in [*re.findall(r"\]\(([^)]+)\)", TEXTS[path]), *pictures]:
         if "://" in target:
             continue
         name, _, anchor = target.partition("#")

@@ -138,7 +138,7 @@ def _text(options: DemoOptions, url: str, simulator_url: str) -> str:
         f"vScope bridge       {url}",
         "",
         f"Grafana: add an OpenTSDB, Infinity, JSON (simPod) or SimpleJSON datasource, URL {url}",
-        "Here: copy any of these lines into another terminal.",
+        "Here: open that address in a browser, or copy any of these lines into another terminal.",
     ]
     for title, path, body in _examples():
         data = json.dumps(body, separators=(",", ":"))

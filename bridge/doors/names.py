@@ -15,6 +15,7 @@ import structlog
 from bridge.catalog import OBJECT_LABEL, Kind, Metric, uncatalogued
 from bridge.engine.filters import match_all
 from bridge.errors import BadRequestError, BridgeError
+from bridge.offload import in_slices
 from bridge.ovh.choices import Choice
 from bridge.ovh.live import live_rows
 from bridge.ovh.order import natural_key
@@ -111,6 +112,18 @@ async def label_values(
     series = await _lookup(doorway, metric.name, tuple(filters))
     known = _named(metric.kind, key, series)
     return known or inventory_values(doorway.snapshot(), metric.kind, key, filters)
+
+
+async def values_of_all(doorway: Doorway, metric: Metric) -> dict[str, tuple[Choice, ...]]:
+    """Return the values of each of a metric's labels, from one look-up.
+
+    Outside the catalogue the labels are those its series have now.
+    """
+    series = await _lookup(doorway, metric.name, ())
+    keys = metric.all_labels or tuple(sorted({key for tags in series for key in tags}))
+    snapshot, kind = doorway.snapshot(), metric.kind
+    found = (_named(kind, key, series) or inventory_values(snapshot, kind, key) for key in keys)
+    return dict(zip(keys, await in_slices(found, 0), strict=True))
 
 
 async def all_values(doorway: Doorway, key: str) -> tuple[Choice, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,27 @@ SHARE = 0.75
 FIRST_RETRY_S = 5.0
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """How reading one account goes.
+
+    Attributes:
+        name: The account's name in the settings.
+        endpoint: OVHcloud region, ``ovh-eu``, or the address that stands in for it.
+        problem: Why its services cannot be listed, None when they can.
+        attempted: Whether that has been tried yet.
+        services: How many services it shows.
+        interval_s: Seconds between two polls.
+    """
+
+    name: str
+    endpoint: str
+    problem: str | None
+    attempted: bool
+    services: int
+    interval_s: float
 
 
 class AccountPoller:
@@ -227,6 +249,20 @@ class Inventory:
     def interval_s(self) -> float:
         """Seconds between two polls, stretched where the rate limit demands it."""
         return max((poller.interval_s for poller in self._pollers), default=self._wanted_interval_s)
+
+    def accounts(self) -> tuple[AccountState, ...]:
+        """Return how reading each account goes, in the order of the settings."""
+        return tuple(
+            AccountState(
+                poller.account.name,
+                poller.account.api_url or poller.account.endpoint,
+                poller.problem,
+                poller.attempted,
+                len(poller.services),
+                poller.interval_s,
+            )
+            for poller in self._pollers
+        )
 
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong now, as sentences that name the account or service."""

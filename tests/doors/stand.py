@@ -18,6 +18,8 @@ from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
+from bridge.doors.page import Site
+from bridge.doors.page.status import Level, Mark, Status
 from bridge.engine.engine import Engine
 from bridge.engine.filters import match_all
 from bridge.model import Buckets, Points
@@ -229,6 +231,7 @@ def make_app(
     limits: Limits | None = None,
     deadline_s: float = 25.0,
     readiness: operations.Readiness = (True, ()),
+    status: Status = Status(Mark("Working", Level.GOOD), "One service."),  # noqa: B008 -- frozen
     any_metric: bool = False,
     extra: Sequence[Any] = (),
 ) -> Starlette:
@@ -245,9 +248,15 @@ def make_app(
         any_metric=any_metric,
     )
     doorway = Doorway(engine, lambda: company, limits or Limits(), clock=lambda: float(NOW))
+
+    async def told() -> Status:
+        return status
+
+    site = Site(doorway, told, answer_s=0.9 * deadline_s)
     return Starlette(
         routes=[
-            *operations.routes(lambda: readiness),
+            *operations.routes(lambda: readiness, site.home),
+            *site.routes(),
             *query.routes(doorway),
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
