@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
-from bridge.doors import operations, query, simplejson, simpod
+from bridge.doors import operations, query, rows, simplejson, simpod
 from bridge.doors.auth import AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
@@ -169,6 +169,7 @@ def create_app(settings: Settings) -> Starlette:
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
             *annotations_door.routes(doorway),
+            *rows.routes(doorway),
         ],
         middleware=[
             Middleware(GuardMiddleware, deadline_s=settings.deadline_s),

@@ -145,6 +145,15 @@ class Settings(BaseSettings):
         default=2_000_000, ge=1, description="Most points one sub-query may read."
     )
     max_series: int = Field(default=2_000, ge=1, description="Most series one target may answer.")
+    max_rows: int = Field(
+        default=100_000, ge=1, description="Most rows one answer of `/rows` may have."
+    )
+    max_live_age_s: int = Field(
+        default=900,
+        ge=1,
+        description="Seconds after which a reading of the inventory is too old for the live "
+        "tables of `/rows`.",
+    )
     max_targets: int = Field(default=100, ge=1, description="Most targets in one request.")
     max_body_bytes: int = Field(
         default=4_194_304, ge=1024, description="Largest request body, in bytes."

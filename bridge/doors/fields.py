@@ -111,7 +111,7 @@ def choice_texts(value: Any, field: str) -> tuple[str, ...]:
             case str():
                 texts.append(one)
             case int() | float():
-                texts.append(f"{one:g}" if isinstance(one, float) else str(one))
+                texts.append(f"{one:.15g}" if isinstance(one, float) else str(one))
             case _:
                 raise BadRequestError(f"expected a text, found {kind_of(one)}", field=field)
     return tuple(text for text in texts if text)

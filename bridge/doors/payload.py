@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bridge.catalog import Kind
 from bridge.doors.adhoc import has_column
 from bridge.doors.fields import choice_texts, shown
 from bridge.doors.http import kind_of
@@ -112,15 +113,17 @@ def _series(target: SeriesTarget, texts: Mapping[str, tuple[str, ...]], metric: 
     _only_known(texts, (*labels, *SERIES_FIELDS))
     chosen = {key: text for key, text in texts.items() if key not in SERIES_FIELDS}
     fields = {key: text for key, text in texts.items() if key in SERIES_FIELDS and text}
-    grouped = _group_by(fields, labels)
+    grouped = _group_by(fields, metric)
     filters = label_filters(chosen, grouped)
-    filtered = {flt.key for flt in (*target.filters, *filters)}
+    written = tuple(
+        replace(flt, group_by=flt.group_by or flt.key in grouped) for flt in target.filters
+    )
+    filtered = {flt.key for flt in (*written, *filters)}
     everything = tuple(
         as_filter(key, Value(FilterKind.WILDCARD, ("*",), 0), group_by=True)
-        for key in labels
-        if key in grouped and key not in filtered
+        for key in sorted(grouped - filtered, key=_place(labels))
     )
-    merged = replace(target, filters=(*target.filters, *filters, *everything))
+    merged = replace(target, filters=(*written, *filters, *everything))
     if "aggregator" in fields:
         aggregator = _one(fields, "aggregator", AGGREGATORS)
         merged = replace(
@@ -178,15 +181,23 @@ def _live(target: LiveTarget, texts: Mapping[str, tuple[str, ...]]) -> Wanted:
     return Wanted(replace(target, filters=filters, show_hidden=target.show_hidden or shown_too))
 
 
-def _group_by(fields: Mapping[str, tuple[str, ...]], labels: tuple[str, ...]) -> frozenset[str]:
+def _place(labels: tuple[str, ...]) -> Callable[[str], tuple[int, str]]:
+    """Order labels as listed, others after them by name."""
+    places = {label: index for index, label in enumerate(labels)}
+    return lambda key: (places.get(key, len(places)), key)
+
+
+def _group_by(fields: Mapping[str, tuple[str, ...]], metric: Metric) -> frozenset[str]:
+    """Read the labels to group by; those of a metric outside the catalogue are not known here."""
     flt = parse_choice("group_by", fields.get("group_by", ()))
     if flt is None:
         return frozenset()
     if flt.kind is FilterKind.WILDCARD:
-        return frozenset(labels)
+        return frozenset(metric.all_labels)
+    labels = (*metric.all_labels, *sorted(SERVICE_LABELS))
     wanted = flt.text.split("|")
     for name in wanted:
-        if name not in labels:
+        if name not in labels and metric.kind is not Kind.OTHER:
             raise BadRequestError(
                 unknown(f"there is no label {name!r} to group by", name, labels),
                 field="payload.group_by",

@@ -90,6 +90,11 @@ class AccountPoller:
             pause = min(pause, FIRST_RETRY_S * 2.0 ** min(self._failures - 1, 16))
         return max(pause, self._retry_after_s)
 
+    @property
+    def listed(self) -> bool:
+        """Whether the names of its services are known."""
+        return self._listed_at is not None
+
     def fail(self, problem: str) -> None:
         """Note a failure outside of OVHcloud's answers."""
         self.problem = problem
@@ -268,4 +273,5 @@ class Inventory:
         self._snapshot = Snapshot(
             services=MappingProxyType(dict(sorted(services.items()))),
             version=self._snapshot.version + 1,
+            unlisted=tuple(one.account.name for one in self._pollers if not one.listed),
         )
