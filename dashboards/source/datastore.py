@@ -94,7 +94,7 @@ BOARD = Board(
                     _own("diskspace.overcommit.perc", function="avg"),
                     steps=looks.OVERCOMMIT,
                 ),
-                lines("Virtual machines", _own("vms")),
+                lines("Virtual machines over time", _own("vms")),
             ],
         ),
         Row(

@@ -111,7 +111,7 @@ _CAPACITY = Row(
             top=100,
         ),
         live(
-            "Hosts",
+            "Hosts, fullest memory first",
             "host",
             Cell(name="name", title="Host", link=looks.HOST_PAGE),
             Cell(name="cluster", title="Cluster"),

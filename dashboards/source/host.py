@@ -53,8 +53,8 @@ BOARD = Board(
             [
                 _now("Connection", "connection_state", Value(states=looks.CONNECTION)),
                 _now("In maintenance", "in_maintenance", Value(states=looks.MAINTENANCE)),
-                _now("CPU", "cpu_usage_percent", Value(steps=looks.CPU, decimals=1)),
-                _now("Memory", "mem_usage_percent", Value(steps=looks.MEMORY, decimals=1)),
+                _now("CPU now", "cpu_usage_percent", Value(steps=looks.CPU, decimals=1)),
+                _now("Memory now", "mem_usage_percent", Value(steps=looks.MEMORY, decimals=1)),
                 _now("Virtual machines", "vms", Value(steps=looks.PLAIN)),
                 _now(
                     "vCPUs per core",
@@ -78,10 +78,12 @@ BOARD = Board(
                     calcs=("lastNotNull",),
                 ),
                 timeline(
-                    "Connection", _own("vscope.host.connection.state", "$tag_host"), size=(12, 4)
+                    "Connection over time",
+                    _own("vscope.host.connection.state", "$tag_host"),
+                    size=(12, 4),
                 ),
                 timeline(
-                    "Maintenance",
+                    "Maintenance over time",
                     _own("vscope.host.maintenance.state", "$tag_host"),
                     size=(12, 4),
                 ),
@@ -91,7 +93,7 @@ BOARD = Board(
             "Virtual machines on this host",
             [
                 live(
-                    "Virtual machines",
+                    "Machines now, busiest first",
                     "vm",
                     Cell(name="name", title="Virtual machine", link=looks.VM_PAGE),
                     Cell(name="power_state", title="Power", states=looks.POWER, width=100),

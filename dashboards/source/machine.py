@@ -56,14 +56,14 @@ BOARD = Board(
         Row(
             "",
             [
-                _now("Power", "power_state", Value(states=looks.POWER)),
-                _now("CPU ready", "cpu_ready_percent", Value(steps=looks.READY, decimals=2)),
-                _now("CPU", "cpu_usage_percent", Value(steps=looks.CPU, decimals=1)),
-                _now("Memory", "mem_usage_percent", Value(steps=looks.MEMORY, decimals=1)),
-                _now("Snapshots", "snapshots", Value(steps=looks.SNAPSHOTS)),
+                _now("Power now", "power_state", Value(states=looks.POWER)),
+                _now("CPU ready now", "cpu_ready_percent", Value(steps=looks.READY, decimals=2)),
+                _now("CPU now", "cpu_usage_percent", Value(steps=looks.CPU, decimals=1)),
+                _now("Memory now", "mem_usage_percent", Value(steps=looks.MEMORY, decimals=1)),
+                _now("Snapshots now", "snapshots", Value(steps=looks.SNAPSHOTS)),
                 _now("VMware Tools", "tools", Value(steps=looks.PLAIN)),
                 _now("Last backup", "backup_result", Value(steps=looks.PLAIN, none="none")),
-                _now("Space taken", "disk_committed_gb", Value(steps=looks.PLAIN, decimals=1)),
+                _now("Space taken now", "disk_committed_gb", Value(steps=looks.PLAIN, decimals=1)),
                 live(
                     "What it is",
                     "vm",

@@ -68,7 +68,7 @@ BOARD = Board(
                     looks.FILL,
                 ),
                 live(
-                    "Hosts",
+                    "Hosts now",
                     "host",
                     Cell(name="name", title="Host"),
                     Cell(name="cluster", title="Cluster"),

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 #: Points across a panel of half the width of a 1280 pixel screen.
 MAX_DATA_POINTS = 600
-_ANY_VARIABLE = re.compile(r"\$(\w+)|\[\[(\w+?)(?::(\w+))?\]\]|\$\{(\w+)(?:\.[^:^}]+)?(?::([^}]+))?\}")
+_ANY_VARIABLE = re.compile(
+    r"\$(\w+)|\[\[(\w+?)(?::(\w+))?\]\]|\$\{(\w+)(?:\.[^:^}]+)?(?::([^}]+))?\}"
+)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -116,9 +118,7 @@ def panels_of(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield panel
 
 
-def requests_of(
-    panel: Mapping[str, Any], chosen: Chosen, span: Span
-) -> Iterator[Request]:
+def requests_of(panel: Mapping[str, Any], chosen: Chosen, span: Span) -> Iterator[Request]:
     """Yield what a panel asks, in each way Grafana's versions do."""
     targets = panel.get("targets", [])
     if not targets:
@@ -236,9 +236,7 @@ def options_of(variable: Mapping[str, Any], answer: Any) -> list[tuple[str, str]
     found: dict[str, str] = {}
     for row in answer:
         if "infinityQuery" in query:
-            cells = {
-                one["text"]: row[one["selector"]] for one in query["infinityQuery"]["columns"]
-            }
+            cells = {one["text"]: row[one["selector"]] for one in query["infinityQuery"]["columns"]}
         else:
             cells = row
         only = next(iter(cells.values())) if len(cells) == 1 else None
@@ -246,9 +244,7 @@ def options_of(variable: Mapping[str, Any], answer: Any) -> list[tuple[str, str]
     return [(text, value) for value, text in found.items()]
 
 
-def annotation_request(
-    annotation: Mapping[str, Any], chosen: Chosen, span: Span
-) -> Request | None:
+def annotation_request(annotation: Mapping[str, Any], chosen: Chosen, span: Span) -> Request | None:
     """Return what an annotation asks; Grafana's own ask nobody."""
     if annotation["datasource"]["type"] == "grafana":
         return None

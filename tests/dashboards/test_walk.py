@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tests.dashboards.walk import FILES, load, values_of, walk
+from tests.dashboards.walk import FILES, FOLDER, load, values_of, walk
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import httpx
+
+    from tests.dashboards.walk import Walk
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -27,3 +32,38 @@ def test_nothing_is_empty(demo: httpx.Client, path: Path) -> None:
     ]
     assert not empty, "\n".join(empty)
     assert set(walked.options) == walked.chosen.used, "a variable nothing asks with"
+
+
+def linked(walked: Walk) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield the title of each table with links, the address, and the first row it stands in."""
+    for asked in walked.of("panel"):
+        links = [
+            link["url"]
+            for override in asked.saved["fieldConfig"]["overrides"]
+            for one in override["properties"]
+            if one["id"] == "links"
+            for link in one["value"]
+        ]
+        if links and asked.request.path == "/rows":
+            yield from ((str(asked), link, asked.answer[0]) for link in links)
+
+
+def opened_by(link: str, row: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """Return the dashboard that a link leads to from a row, and the variables it fills in."""
+    filled = re.sub(r"\$\{__data\.fields\.(\w+)\}", lambda match: row[match[1]], link)
+    address = urlsplit(filled)
+    query, _, rest = address.query.rpartition("&")
+    assert rest == "${__url_time_range}"
+    given = {name.removeprefix("var-"): value for name, value in parse_qsl(query)}
+    return address.path.removeprefix("/d/"), given
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_rows_lead_to_pages_about_them(demo: httpx.Client, path: Path) -> None:
+    for title, link, row in linked(walk(demo, load(path))):
+        uid, given = opened_by(link, row)
+        page = load(FOLDER / f"{uid}.json")
+        assert set(given) == {one["name"] for one in page["templating"]["list"]}, title
+        opened = walk(demo, page, **given)
+        answers = [asked.answer for asked in opened.of("panel") if asked.request.path == "/rows"]
+        assert answers[0], (title, given)
