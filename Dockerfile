@@ -21,7 +21,8 @@ COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     VSCOPE_HOST=0.0.0.0 \
-    VSCOPE_PORT=8080
+    VSCOPE_PORT=8080 \
+    VSCOPE_HISTORY_DIR=/var/lib/vscope-bridge
 USER vscope
 WORKDIR /var/lib/vscope-bridge
 VOLUME /var/lib/vscope-bridge

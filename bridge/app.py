@@ -14,8 +14,7 @@ from starlette.middleware import Middleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
-from bridge.doors import opentsdb as opentsdb_door
-from bridge.doors import operations, query, rows, simplejson, simpod
+from bridge.doors import opentsdb, operations, query, rows, simplejson, simpod
 from bridge.doors.auth import AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
@@ -171,7 +170,7 @@ def create_app(settings: Settings) -> Starlette:
             *simpod.routes(doorway),
             *annotations_door.routes(doorway),
             *rows.routes(doorway),
-            *opentsdb_door.routes(doorway),
+            *opentsdb.routes(doorway),
         ],
         middleware=[
             Middleware(GuardMiddleware, deadline_s=settings.deadline_s),

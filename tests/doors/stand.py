@@ -13,7 +13,11 @@ from starlette.middleware import Middleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
+<<<<<<< HEAD
 from bridge.doors import operations, query, rows, simplejson, simpod
+=======
+from bridge.doors import opentsdb, operations, query, simplejson, simpod
+>>>>>>> w/opentsdb
 from bridge.doors.auth import AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
@@ -249,7 +253,11 @@ def make_app(
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
             *annotations_door.routes(doorway),
+<<<<<<< HEAD
             *rows.routes(doorway),
+=======
+            *opentsdb.routes(doorway),
+>>>>>>> w/opentsdb
             *extra,
         ],
         middleware=[

@@ -89,7 +89,7 @@ def _read(text: str, field: str, window: Window, timezone: str) -> SubQuery:
     query = Query(
         target.metric,
         window,
-        check_aggregator(target.aggregator, field),
+        check_aggregator(target.aggregator or "", field),
         spec,
         target.rate,
         target.filters,

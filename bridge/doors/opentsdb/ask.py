@@ -25,7 +25,7 @@ class SubQuery:
 
     field: str
     query: Query
-    downsample: str | None
+    downsample: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Ask:
     annotations: bool
 
 
-def check_aggregator(name: str | None, field: str) -> str:
+def check_aggregator(name: str, field: str) -> str:
     """Return the name of an aggregator that is served.
 
     Raises:

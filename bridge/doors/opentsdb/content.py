@@ -29,6 +29,20 @@ async def read_content(request: Request, *, max_bytes: int) -> dict[str, Any]:
         BadRequestError: There is none, or it is something else.
         TooMuchError: It is longer than ``max_bytes``, packed or unpacked.
     """
+    content = await read_content_if_any(request, max_bytes=max_bytes)
+    if content is None:
+        raise BadRequestError(
+            "Missing message content: supply JSON in the body of the request", field="body"
+        )
+    return content
+
+
+async def read_content_if_any(request: Request, *, max_bytes: int) -> dict[str, Any] | None:
+    """Read the body as a JSON object; None where it is empty.
+
+    Raises:
+        BadRequestError, TooMuchError: As ``read_content``.
+    """
     content = await read_bytes(request, max_bytes)
     coding = request.headers.get("content-encoding", "").strip().lower()
     if coding in _GZIP:
@@ -42,9 +56,7 @@ async def read_content(request: Request, *, max_bytes: int) -> dict[str, Any]:
             field="Content-Encoding",
         )
     if not content.strip():
-        raise BadRequestError(
-            "Missing message content: supply JSON in the body of the request", field="body"
-        )
+        return None
     try:
         decoded = orjson.loads(content)
     except orjson.JSONDecodeError as error:

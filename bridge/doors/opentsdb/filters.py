@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bridge.doors.fields import shown
-from bridge.doors.http import kind_of
+from bridge.doors.opentsdb.values import read_object, read_text, read_truth
 from bridge.engine.lexemes import MAX_ALTERNATIVES, MAX_TEXT, Value, as_filter, unknown
 from bridge.errors import BadRequestError
 from bridge.model import FilterKind, TagFilter
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _TYPED = re.compile(r"([A-Za-z_]+)\((.*)\)", re.DOTALL)
 _WILD = frozenset({FilterKind.WILDCARD, FilterKind.IWILDCARD})
+_LITERAL = frozenset({FilterKind.LITERAL_OR, FilterKind.ILITERAL_OR})
 #: Filters in which these, none of which can be the value of a tag, say what Grafana's All does.
-_TAKE_ALL = _WILD | {FilterKind.LITERAL_OR, FilterKind.ILITERAL_OR, FilterKind.REGEXP}
+_TAKE_ALL = _WILD | _LITERAL | {FilterKind.REGEXP}
 _EVERYTHING = frozenset({"*", ".*"})
 
 
@@ -31,49 +35,38 @@ def read_tags(tags: Any, field: str) -> tuple[TagFilter, ...]:
     """
     if tags is None or tags == []:
         return ()
-    if not isinstance(tags, dict):
-        raise BadRequestError(f"tags: expected an object, found {kind_of(tags)}", field=field)
     return tuple(
-        bare_filter(key, _text(value, f"{field}.{key}"), f"{field}.{key}", group_by=True)
-        for key, value in tags.items()
+        bare_filter(key, read_text(tags, key, field), f"{field}.{key}", group_by=True)
+        for key in read_object(tags, field)
     )
 
 
-def read_filters(filters: Any, field: str) -> tuple[TagFilter, ...]:
+def read_filters(filters: list[Any], field: str) -> tuple[TagFilter, ...]:
     """Read ``[{"type", "tagk", "filter", "groupBy"}]``.
 
     Raises:
         BadRequestError: With its place in the request.
     """
-    if filters is None:
-        return ()
-    if not isinstance(filters, list):
-        raise BadRequestError(f"filters: expected a list, found {kind_of(filters)}", field=field)
-    return tuple(_read_filter(one, f"{field}[{at}]") for at, one in enumerate(filters))
+    return tuple(
+        _read_filter(read_object(one, f"{field}[{at}]"), f"{field}[{at}]")
+        for at, one in enumerate(filters)
+    )
 
 
-def _read_filter(given: Any, field: str) -> TagFilter:
-    if not isinstance(given, dict):
-        raise BadRequestError(f"filter: expected an object, found {kind_of(given)}", field=field)
-    key = given.get("tagk")
-    if not isinstance(key, str) or not key.strip():
-        raise BadRequestError(
-            f"tagk: expected a tag key, found {shown(key)}", field=f"{field}.tagk"
-        )
-    kind = given.get("type")
+def _read_filter(given: Mapping[str, Any], field: str) -> TagFilter:
+    key, kind = read_text(given, "tagk", field), read_text(given, "type", field)
+    if not key.strip():
+        raise BadRequestError("tagk: expected a tag key, found none", field=f"{field}.tagk")
     if kind not in list(FilterKind):
         problem = f"no such filter type: {shown(kind)}"
-        raise BadRequestError(
-            unknown(problem, kind if isinstance(kind, str) else "", FilterKind),
-            field=f"{field}.type",
-        )
-    group_by = given.get("groupBy", False)
-    if group_by not in (True, False, None):
-        raise BadRequestError(
-            f"groupBy: expected true or false, found {shown(group_by)}", field=f"{field}.groupBy"
-        )
-    text = _text(given.get("filter"), f"{field}.filter")
-    return _filter(key, FilterKind(kind), text, f"{field}.filter", group_by=bool(group_by))
+        raise BadRequestError(unknown(problem, kind, FilterKind), field=f"{field}.type")
+    return _filter(
+        key,
+        FilterKind(kind),
+        read_text(given, "filter", field),
+        f"{field}.filter",
+        group_by=read_truth(given, "groupBy", field) or read_truth(given, "group_by", field),
+    )
 
 
 def bare_filter(key: str, text: str, field: str, *, group_by: bool = False) -> TagFilter:
@@ -115,24 +108,25 @@ def _filter(
         )
     if kind in _TAKE_ALL and not _EVERYTHING.isdisjoint(texts):
         return TagFilter(key, FilterKind.WILDCARD, "*", group_by)
-    if kind in _WILD:
-        for one in texts:
-            if "*" not in one:
-                raise BadRequestError(
-                    f"the {kind} filter on {shown(key)} has no '*': {shown(one)}; use "
-                    "literal_or for exact values, which takes '*' alone for every value",
-                    field=field,
-                )
+    _check_stars(key, kind, texts, field)
     try:
         return as_filter(key, Value(kind, tuple(texts), 0), group_by=group_by)
     except BadRequestError as error:
         raise BadRequestError(error.message, field=field) from None
 
 
-def _text(value: Any, field: str) -> str:
-    """Return a text; OpenTSDB takes numbers for texts too."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        found = "nothing" if value is None else kind_of(value)
-        name = field.rpartition(".")[2]
-        raise BadRequestError(f"{name}: expected a text, found {found}", field=field)
-    return str(value)
+def _check_stars(key: str, kind: FilterKind | None, texts: list[str], field: str) -> None:
+    """Refuse what would match nothing, whatever the values, without a word."""
+    for one in texts:
+        if kind in _WILD and "*" not in one:
+            raise BadRequestError(
+                f"the {kind} filter on {shown(key)} has no '*': {shown(one)}; use "
+                "literal_or for exact values, which takes '*' alone for every value",
+                field=field,
+            )
+        if kind in _LITERAL and "*" in one:
+            raise BadRequestError(
+                f"the {kind} filter on {shown(key)} takes exact values, and '*' alone for "
+                f"every value, found {shown(one)}; use wildcard",
+                field=field,
+            )

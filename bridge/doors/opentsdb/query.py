@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from bridge.catalog import Kind
 from bridge.doors.datapoints import json_list
 from bridge.doors.http import PlacedError
 from bridge.doors.in_order import in_order
+from bridge.doors.names import label_keys
 from bridge.doors.opentsdb.ask import echo
 from bridge.doors.opentsdb.dps import DpsEncoder
 from bridge.doors.opentsdb.notes import notes
@@ -35,15 +37,25 @@ async def answer_query(doorway: Doorway, ask: Ask) -> bytes:
         BadRequestError: Something asked for is not there; ``field`` names its place.
         PlacedError: A query failed.
     """
-    for sub_query in ask.queries:
+    answers = await run_queries(doorway, ask.queries)
+    global_notes = notes(doorway, ask.window) if ask.annotations else []
+    points = sum(len(one.stamps_ms) for answer in answers for one in answer.series)
+    return json_list(await in_slices(_elements(ask, answers, global_notes), points))
+
+
+async def run_queries(doorway: Doorway, sub_queries: Sequence[SubQuery]) -> list[Answer]:
+    """Ask the engine all at the same time; metrics that nobody knows are refused before.
+
+    Raises:
+        BadRequestError: Something asked for is not there; ``field`` names its place.
+        PlacedError: A query failed.
+    """
+    for sub_query in sub_queries:
         try:
             doorway.engine.require_metric(sub_query.query.metric)
         except BadRequestError as error:
             raise error.within(sub_query.field) from None
-    answers = await in_order(_run(doorway, sub_query) for sub_query in ask.queries)
-    global_notes = notes(doorway, ask.window) if ask.annotations else []
-    points = sum(len(one.stamps_ms) for answer in answers for one in answer.series)
-    return json_list(await in_slices(_elements(ask, answers, global_notes), points))
+    return await in_order(_run(doorway, sub_query) for sub_query in sub_queries)
 
 
 async def _run(doorway: Doorway, sub_query: SubQuery) -> Answer:
@@ -60,22 +72,24 @@ async def _run(doorway: Doorway, sub_query: SubQuery) -> Answer:
 
 
 async def _refuse_unknown_keys(doorway: Doorway, sub_query: SubQuery) -> None:
-    """Tell a label that no series of the metric has from one without a matching value.
+    """Tell a label that no series anywhere has from one without a matching value.
+
+    Which labels series outside the catalogue have is not known.
 
     Raises:
         BadRequestError: In OpenTSDB's words, with the labels there are.
     """
     metric = doorway.engine.require_metric(sub_query.query.metric)
-    known = {*metric.all_labels, *SERVICE_LABELS}
+    known = {*label_keys(doorway), *SERVICE_LABELS}
     asked = [one.key for one in sub_query.query.filters if one.key not in known]
-    if not asked:
+    if not asked or metric.kind is Kind.OTHER:
         return
     stored = {key for tags in await doorway.engine.lookup(metric.name, ()) for key in tags}
-    labels = list(metric.all_labels or sorted(stored))
     for key in asked:
-        if labels and key not in stored:
+        if key not in stored:
             raise BadRequestError(
-                f"No such name for 'tagk': '{key}'; {metric.name} has {', '.join(labels)}",
+                f"No such name for 'tagk': '{key}'; "
+                f"{metric.name} has {', '.join(metric.all_labels)}",
                 field="filters",
             )
 

@@ -1,0 +1,119 @@
+"""The image's content without Docker: built by its own commands, run as its entry point.
+
+What cannot be tried without an engine: the layers themselves, the user's rights on the volume,
+the read-only root, and the network between the containers.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from bridge import __version__
+from tests.box.files import ROOT, dockerfile
+from tests.commands import Running, environment
+from tests.dashboards.walk import FOLDER, load, values_of, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.wheel, pytest.mark.timeout(600)]
+
+DEMO = ROOT / "docker" / "demo"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(image: Path, cwd: Path, *arguments: str, **env: str) -> Running:
+    """Run the entry point with arguments, as Docker does."""
+    (entry,) = json.loads(dict(dockerfile()[-1])["ENTRYPOINT"])
+    return Running(
+        subprocess.Popen(
+            [str(image / "bin" / entry), *arguments],
+            env=environment(HOME=str(cwd), PATH=f"{image / 'bin'}:/usr/bin:/bin", **env),
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    )
+
+
+@pytest.fixture
+def demo_box(image: Path, tmp_path: Path) -> Iterator[tuple[Running, httpx.Client]]:
+    """Bridge and simulator as the compose file's profile starts them: the bridge first."""
+    simulator_port, port = free_port(), free_port()
+    folder = tmp_path / "etc"
+    shutil.copytree(DEMO, folder)
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace(":9000", f":{simulator_port}"))
+    history = tmp_path / "history"
+    history.mkdir()
+    env = {"VSCOPE_CONFIG": str(config), "VSCOPE_HOST": "0.0.0.0", "VSCOPE_PORT": str(port)}  # noqa: S104 -- as in the image
+    command = json.loads(dict(dockerfile()[-1])["CMD"])
+    bridge = start(image, tmp_path, *command, VSCOPE_HISTORY_DIR=str(history), **env)
+    simulator = start(image, tmp_path, "simulate", "--port", str(simulator_port))
+    token = (DEMO / "bridge-token").read_text().strip()
+    try:
+        bridge.until("serving")
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+        ) as client:
+            yield bridge, client
+        assert simulator.end(signal.SIGTERM) == 0
+    finally:
+        bridge.process.kill()
+        simulator.process.kill()
+
+
+def test_command_is_installed(image: Path, tmp_path: Path) -> None:
+    told = start(image, tmp_path, "--version").until("vscope-bridge")
+    assert told[-1] == f"vscope-bridge {__version__}"
+
+
+def test_image_holds_the_locked_packages_and_no_tools(image: Path) -> None:
+    found = {path.name.lower() for path in image.glob("lib/python3*/site-packages/*")}
+    assert "starlette" in found
+    assert not {"pip", "hatchling", "pytest", "hypothesis"} & found
+
+
+def test_without_settings_it_says_what_is_missing(image: Path, tmp_path: Path) -> None:
+    ended = start(image, tmp_path, "serve", VSCOPE_HOST="0.0.0.0")  # noqa: S104 -- as in the image
+    assert ended.process.wait(60) == 2
+    assert any("credentials" in line for line in ended.until("credentials"))
+
+
+def test_demo_profile_shows_a_dashboard_and_stops_in_time(
+    image: Path, demo_box: tuple[Running, httpx.Client]
+) -> None:
+    bridge, client = demo_box
+    health = json.loads(dict(dockerfile()[-1])["HEALTHCHECK"].partition("CMD ")[2])
+    probe = [part.replace(":8080", f":{client.base_url.port}") for part in health]
+    probe[0] = str(image / "bin" / probe[0])
+    assert subprocess.run(probe, check=False, timeout=30).returncode == 0
+    # The simulator came up after the bridge: the next reading finds it.
+    for _ in range(600):
+        if client.get("/readyz").status_code == 200:
+            break
+        time.sleep(0.1)
+    assert httpx.get(f"{client.base_url}/rows").status_code == 401
+    walked = walk(client, load(FOLDER / "vscope-fleet.json"))
+    answered = [values for asked in walked.of("panel") for _, values in values_of(asked)]
+    assert sum(bool(values) for values in answered) > len(answered) / 2
+    bridge.process.send_signal(signal.SIGTERM)
+    assert bridge.process.wait(timeout=5) == 0
