@@ -216,7 +216,11 @@ def test_killing_ovhcloud_gives_clear_errors_and_recovery(stand: Stand) -> None:
         time.sleep(0.05)
     assert unready.status_code == 503
     assert "pcc-37-187-228-180" in unready.json()["message"]
-    # The inventory as last read stays there for people.
+    # The inventory as last read stays there for people, and not for alert rules.
+    rows = stand.client.get("/rows", params={"target": "live:vm"})
+    assert rows.status_code == 503
+    assert "is failed" in rows.json()["message"]
+    assert stand.client.get("/rows", params={"target": QUERY}).status_code == 502
     assert stand.client.post("/search", json={"target": "clusters()"}).json()
     stand.start_simulator()
     stand.wait_until_ready()

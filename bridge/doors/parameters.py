@@ -7,14 +7,13 @@ text: a literal ``$__interval`` means "choose for me", any other ``$name`` is re
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bridge.doors.adhoc import has_column
-from bridge.doors.fields import LATEST_MS, choice_texts, positive, shown
+from bridge.doors.fields import choice_texts, positive, read_interval, read_span, shown
 from bridge.doors.http import read_object
 from bridge.doors.payload import Wanted, apply_payload, label_filters
 from bridge.engine.calendar import zone
@@ -22,19 +21,16 @@ from bridge.engine.engine import SERVICE_LABELS
 from bridge.engine.grammar import (
     LiveTarget,
     SeriesTarget,
-    parse_downsample,
     parse_filters,
     parse_target,
 )
 from bridge.engine.lexemes import unknown
 from bridge.errors import BadRequestError
 from bridge.model import FilterKind, Window
-from bridge.moments import parse_moment
 from bridge.ovh.live import live_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import tzinfo
 
     from starlette.requests import Request
 
@@ -65,7 +61,7 @@ DEFAULT_START = "now-1h"
 _CHOOSE = re.compile(r"\$(?:__(interval(_ms)?|maxDataPoints)|\{__(interval(_ms)?|maxDataPoints)\})")
 _CHOSEN_BY_BRIDGE = frozenset({"step", "interval", "max_points"})
 #: A variable that stands where a value stands, not ``web$1`` or the end of a pattern.
-_VARIABLE = re.compile(r"(?:^|(?<=[=:|,{( ]))(\$(?:\{\w+(?::\w+)?\}|\w+))(?=$|[,|){} ])")
+_VARIABLE = re.compile(r"(?:^|(?<=[=:|,{( ]))(\$(?:\{\w+(?::[\w:]+)?\}|\w+))(?=$|[,|){} ])")
 _TRUTH = {"true": "rate", "false": ""}
 
 
@@ -127,12 +123,13 @@ def read_asked(doorway: Doorway, given: Mapping[str, Any]) -> Asked:
     target = _target(doorway, place, _one(texts, place))
     _refuse_unknown(doorway, target, texts)
     timezone = _one(texts, "timezone") or "UTC"
-    at = zone(timezone)
+    start, end = _one(texts, "from") or DEFAULT_START, _one(texts, "to") or "now"
+    window = read_span(start, end, now=doorway.clock(), zone=zone(timezone))
     return Asked(
         _wanted(doorway, target, texts, _filters(given)),
         place,
-        _window(texts, now=doorway.clock(), at=at),
-        _interval(_one(texts, "interval")),
+        window,
+        read_interval(_one(texts, "interval"), "interval"),
         positive({"max_points": _one(texts, "max_points")}, "max_points"),
         timezone,
         _choice(texts, "format", FORMATS),
@@ -237,6 +234,8 @@ def _wanted(
 ) -> Wanted:
     payload: dict[str, Any] = {}
     for name, values in texts.items():
+        if not values:
+            continue
         if name in SERIES_PARAMETERS:
             payload[SERIES_PARAMETERS[name]] = [_rate(values)] if name == "rate" else list(values)
         elif name not in PARAMETERS:
@@ -272,45 +271,6 @@ def _rate(values: tuple[str, ...]) -> str:
     if text.lower().startswith(("counter", "dropcounter")):
         return f"rate{{{text}}}"
     return _TRUTH.get(text.lower(), text)
-
-
-def _window(texts: Mapping[str, tuple[str, ...]], *, now: float, at: tzinfo) -> Window:
-    start = _moment(texts, "from", DEFAULT_START, now=now, at=at)
-    end = _moment(texts, "to", "now", now=now, at=at)
-    if start > end:
-        raise BadRequestError("the range ends before it starts", field="to")
-    return Window(start, end)
-
-
-def _moment(
-    texts: Mapping[str, tuple[str, ...]], name: str, default: str, *, now: float, at: tzinfo
-) -> int:
-    text = _one(texts, name) or default
-    try:
-        moment = parse_moment(text, now=now, zone=at)
-    except BadRequestError as error:
-        raise error.within(name) from None
-    if not 0 <= moment <= LATEST_MS:
-        raise BadRequestError(f"expected a time from 1970 to 2200, found {shown(text)}", field=name)
-    return moment
-
-
-def _interval(text: str) -> int | None:
-    """Read Grafana's interval: ``30s``, or milliseconds."""
-    if not text.strip():
-        return None
-    if text.strip().isdecimal():
-        return positive({"interval": text}, "interval")
-    try:
-        spec = parse_downsample(text.strip())
-    except BadRequestError as error:
-        raise error.within("interval") from None
-    if spec.calendar or not spec.interval_ms or "-" in text:
-        raise BadRequestError(
-            f"expected an interval such as 5m, or milliseconds, found {shown(text)}",
-            field="interval",
-        )
-    return math.ceil(spec.interval_ms)
 
 
 def _choice(

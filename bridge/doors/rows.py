@@ -129,7 +129,7 @@ async def _series(doorway: Doorway, asked: Asked, target: SeriesTarget, *, as_cs
     metric = doorway.engine.require_metric(target.metric)
     series = (await doorway.engine.query(query)).series
     if not series:
-        _require_known_labels(target, metric)
+        await _require_known_labels(doorway, target, metric)
     count = sum(len(one.stamps_ms) for one in series)
     if count > doorway.limits.max_rows:
         raise _too_many(doorway, asked, count, downsample)
@@ -152,14 +152,17 @@ def _live(doorway: Doorway, asked: Asked, target: LiveTarget, *, as_csv: bool) -
     return live_table_rows(table, as_csv=as_csv, time_format=asked.time_format)
 
 
-def _require_known_labels(target: SeriesTarget, metric: Metric) -> None:
-    """Refuse filters on labels the metric does not have, which would look like no data."""
+async def _require_known_labels(doorway: Doorway, target: SeriesTarget, metric: Metric) -> None:
+    """Refuse filters on labels that no series of the metric has, which look like no data."""
     known = (*metric.all_labels, *sorted(SERVICE_LABELS))
-    for flt in target.filters:
-        if flt.key not in known and metric.kind is not Kind.OTHER:
-            raise BadRequestError(
-                unknown(f"{metric.name} has no label {flt.key!r}", flt.key, known)
-            )
+    strange = [flt.key for flt in target.filters if flt.key not in known]
+    if not strange:
+        return
+    stored = {key for tags in await doorway.engine.lookup(metric.name, ()) for key in tags}
+    for key in strange:
+        if stored and key not in stored:
+            labels = dict.fromkeys((*metric.all_labels, *sorted(stored)))
+            raise BadRequestError(unknown(f"{metric.name} has no label {key!r}", key, labels))
 
 
 def _too_many(

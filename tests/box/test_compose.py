@@ -93,10 +93,7 @@ def test_users_in_the_containers_can_read_the_demo_folder() -> None:
     assert all(readable_by_others(path) for path in DEMO.iterdir())
 
 
-def test_example_folder_needs_only_the_secrets_it_names(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    tmp_path_factory.mktemp("account")
+def test_example_folder_needs_only_the_secrets_it_names(tmp_path: Path) -> None:
     text = (EXAMPLE / "config.toml").read_text()
     (tmp_path / "config.toml").write_text(text)
     content = tomllib.loads(text)

@@ -13,12 +13,8 @@ from starlette.middleware import Middleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
-<<<<<<< HEAD
 from bridge.doors import operations, query, rows, simplejson, simpod
-=======
-from bridge.doors import opentsdb, operations, query, simplejson, simpod
->>>>>>> w/opentsdb
-from bridge.doors.auth import AuthMiddleware
+from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
@@ -229,6 +225,7 @@ def make_app(
     *,
     snapshot: Snapshot | None = None,
     credentials: Sequence[Credential] = (),
+    admission: Admission | None = None,
     limits: Limits | None = None,
     deadline_s: float = 25.0,
     readiness: operations.Readiness = (True, ()),
@@ -253,16 +250,12 @@ def make_app(
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
             *annotations_door.routes(doorway),
-<<<<<<< HEAD
             *rows.routes(doorway),
-=======
-            *opentsdb.routes(doorway),
->>>>>>> w/opentsdb
             *extra,
         ],
         middleware=[
             Middleware(GuardMiddleware, deadline_s=deadline_s),
-            Middleware(AuthMiddleware, credentials=credentials),
+            Middleware(AuthMiddleware, admission=admission or Admission(credentials)),
         ],
         exception_handlers=dict(EXCEPTION_HANDLERS),
     )
