@@ -252,7 +252,7 @@ def words(title: str, markdown: str, *, size: Size = HALF) -> Panel:
 
 def alerts(title: str, *, size: Size = HALF) -> Panel:
     """Return the alerts that fire, wait or fail, of all rules about vScope."""
-    made = panel("alertlist", title, [], size, "From the alert rules in the folder OVHcloud.")
+    made = panel("alertlist", title, [], size, "Of the rules with the label source=vscope.")
     return made.options(
         {
             "viewMode": "list",
@@ -262,7 +262,7 @@ def alerts(title: str, *, size: Size = HALF) -> Panel:
             "sortOrder": 1,
             "dashboardAlerts": False,
             "alertName": "",
-            "alertInstanceLabelFilter": "",
+            "alertInstanceLabelFilter": '{source="vscope"}',
             "showInstances": True,
             "stateFilter": {
                 "firing": True,

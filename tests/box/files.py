@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from compose_spec import PyOptions
 
 if TYPE_CHECKING:
@@ -29,11 +28,6 @@ def compose(env: Mapping[str, str] | None = None) -> dict[str, Any]:
     parsed = options.from_yaml(text)
     parsed.validate()
     content: dict[str, Any] = parsed.to_dict()
-    return content
-
-
-def load(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return content
 
 

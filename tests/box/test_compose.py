@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import tomllib
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
 from bridge.demo.apiv6.credentials import APPLICATION_KEY, APPLICATION_SECRET, CONSUMER_KEY
 from bridge.settings import load_settings
-from tests.box.files import ROOT, compose, dockerfile, ignored, load, mounts, readable_by_others
+from tests.box.files import ROOT, compose, dockerfile, ignored, mounts, readable_by_others
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEMO = ROOT / "docker" / "demo"
 EXAMPLE = ROOT / "docker" / "account.example"
@@ -58,13 +62,13 @@ def test_mounted_files_and_named_volumes_exist(folder: str) -> None:
 
 def test_secrets_come_by_file() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
-    content = load(ROOT / "docker-compose.yml")
-    environment = content["services"]["grafana"]["environment"]
+    grafana = compose()["services"]["grafana"]
+    environment = grafana["environment"]
     for name, value in environment.items():
         if any(word in name for word in ("PASSWORD", "TOKEN", "SECRET")):
             assert name.endswith("__FILE"), name
             assert value.startswith("/run/secrets/")
-            assert value.removeprefix("/run/secrets/") in content["services"]["grafana"]["secrets"]
+            assert value.removeprefix("/run/secrets/") in grafana["secrets"]
     token = (DEMO / "bridge-token").read_text().strip()
     assert token not in text
 

@@ -6,6 +6,7 @@ the read-only root, and the network between the containers.
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import signal
@@ -19,7 +20,7 @@ import pytest
 
 from bridge import __version__
 from tests.box.files import ROOT, dockerfile
-from tests.commands import Running, environment
+from tests.commands import Running, running
 from tests.dashboards.walk import FOLDER, load, values_of, walk
 
 if TYPE_CHECKING:
@@ -37,53 +38,47 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(image: Path, cwd: Path, *arguments: str, **env: str) -> Running:
-    """Run the entry point with arguments, as Docker does."""
-    (entry,) = json.loads(dict(dockerfile()[-1])["ENTRYPOINT"])
-    return Running(
-        subprocess.Popen(
-            [str(image / "bin" / entry), *arguments],
-            env=environment(HOME=str(cwd), PATH=f"{image / 'bin'}:/usr/bin:/bin", **env),
-            cwd=cwd,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-    )
+def entry(image: Path) -> list[str]:
+    """Return the image's entry point, which must be on its search path."""
+    (name,) = json.loads(final()["ENTRYPOINT"])
+    return [str(image / "bin" / name)]
+
+
+def final() -> dict[str, str]:
+    """Return the instructions of the stage that is kept."""
+    return dict(dockerfile()[-1])
 
 
 @pytest.fixture
 def demo_box(image: Path, tmp_path: Path) -> Iterator[tuple[Running, httpx.Client]]:
     """Bridge and simulator as the compose file's profile starts them: the bridge first."""
     simulator_port, port = free_port(), free_port()
-    folder = tmp_path / "etc"
+    folder, history = tmp_path / "etc", tmp_path / "history"
+    history.mkdir()
     shutil.copytree(DEMO, folder)
     config = folder / "config.toml"
     config.write_text(config.read_text().replace(":9000", f":{simulator_port}"))
-    history = tmp_path / "history"
-    history.mkdir()
-    env = {"VSCOPE_CONFIG": str(config), "VSCOPE_HOST": "0.0.0.0", "VSCOPE_PORT": str(port)}  # noqa: S104 -- as in the image
-    command = json.loads(dict(dockerfile()[-1])["CMD"])
-    bridge = start(image, tmp_path, *command, VSCOPE_HISTORY_DIR=str(history), **env)
-    simulator = start(image, tmp_path, "simulate", "--port", str(simulator_port))
-    token = (DEMO / "bridge-token").read_text().strip()
-    try:
+    env = dict(one.split("=", 1) for one in final()["ENV"].split())
+    env |= {"VSCOPE_CONFIG": str(config), "VSCOPE_PORT": str(port)}
+    env |= {"VSCOPE_HISTORY_DIR": str(history), "PATH": "/usr/bin:/bin"}
+    headers = {"Authorization": f"Bearer {(DEMO / 'bridge-token').read_text().strip()}"}
+    start = functools.partial(running, cwd=tmp_path, program=entry(image))
+    with start(*json.loads(final()["CMD"]), **env) as bridge:
         bridge.until("serving")
-        with httpx.Client(
-            base_url=f"http://127.0.0.1:{port}",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=30,
-        ) as client:
+        with (
+            start("simulate", "--port", str(simulator_port)) as simulator,
+            httpx.Client(
+                base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30
+            ) as client,
+        ):
             yield bridge, client
-        assert simulator.end(signal.SIGTERM) == 0
-    finally:
-        bridge.process.kill()
-        simulator.process.kill()
+            simulator.process.send_signal(signal.SIGTERM)
+            assert simulator.process.wait(timeout=5) == 0
 
 
 def test_command_is_installed(image: Path, tmp_path: Path) -> None:
-    told = start(image, tmp_path, "--version").until("vscope-bridge")
-    assert told[-1] == f"vscope-bridge {__version__}"
+    with running("--version", cwd=tmp_path, program=entry(image)) as told:
+        assert told.until("vscope-bridge") == [f"vscope-bridge {__version__}"]
 
 
 def test_image_holds_the_locked_packages_and_no_tools(image: Path) -> None:
@@ -93,16 +88,17 @@ def test_image_holds_the_locked_packages_and_no_tools(image: Path) -> None:
 
 
 def test_without_settings_it_says_what_is_missing(image: Path, tmp_path: Path) -> None:
-    ended = start(image, tmp_path, "serve", VSCOPE_HOST="0.0.0.0")  # noqa: S104 -- as in the image
-    assert ended.process.wait(60) == 2
-    assert any("credentials" in line for line in ended.until("credentials"))
+    host = {"VSCOPE_HOST": "0.0.0.0"}  # noqa: S104 -- as in the image
+    with running("serve", cwd=tmp_path, program=entry(image), **host) as ended:
+        assert "credentials" in ended.until("host")[-1]
+        assert ended.process.wait(60) == 2
 
 
 def test_demo_profile_shows_a_dashboard_and_stops_in_time(
     image: Path, demo_box: tuple[Running, httpx.Client]
 ) -> None:
     bridge, client = demo_box
-    health = json.loads(dict(dockerfile()[-1])["HEALTHCHECK"].partition("CMD ")[2])
+    health = json.loads(final()["HEALTHCHECK"].partition("CMD ")[2])
     probe = [part.replace(":8080", f":{client.base_url.port}") for part in health]
     probe[0] = str(image / "bin" / probe[0])
     assert subprocess.run(probe, check=False, timeout=30).returncode == 0

@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
-from bridge.doors import operations, query, rows, simplejson, simpod
+from bridge.doors import opentsdb, operations, query, rows, simplejson, simpod
 from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
@@ -250,6 +250,7 @@ def make_app(
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
             *annotations_door.routes(doorway),
+            *opentsdb.routes(doorway),
             *rows.routes(doorway),
             *extra,
         ],
