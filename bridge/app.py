@@ -15,22 +15,27 @@ from starlette.middleware.cors import CORSMiddleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
-from bridge.doors import opentsdb as opentsdb_door
-from bridge.doors import operations, query, rows, simplejson, simpod
+from bridge.doors import measure, opentsdb, operations, query, rows, simplejson, simpod
 from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
+from bridge.doors.measure import MeasureMiddleware
 from bridge.doors.traffic import TrafficMiddleware
 from bridge.engine.engine import Engine
 from bridge.ovh.api import OvhApi
+from bridge.ovh.expiry import ExpiryWatch
 from bridge.ovh.inventory import Inventory
 from bridge.ovh.labels import LabelCache
+from bridge.ovh.recorder import Recorder
 from bridge.ovh.token import TokenKeeper
+from bridge.recording import RecordingKeeper
 from bridge.sources.erlenmeyer import Erlenmeyer
+from bridge.sources.history import History
 from bridge.sources.opentsdb import OpenTsdb
 from bridge.sources.services import ServiceSources
 from bridge.sources.upstream import Upstream
+from bridge.telemetry import BridgeCollector, LoopLag, new_registry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -46,6 +51,9 @@ class Bridge:
     Attributes:
         apis: OVHcloud's API, by account name.
         keepers: The vScope token of each service asked for so far, by service name.
+        history: The recording; None without a folder for it.
+        recorder: Writes to it.
+        recording: Keeps it open.
     """
 
     settings: Settings
@@ -54,6 +62,9 @@ class Bridge:
     upstream: Upstream
     apis: Mapping[str, OvhApi]
     keepers: Mapping[str, TokenKeeper]
+    history: History | None = None
+    recorder: Recorder | None = None
+    recording: RecordingKeeper | None = None
 
     def readiness(self) -> tuple[bool, tuple[str, ...]]:
         """Tell whether questions can be answered, and what is wrong, in words."""
@@ -66,11 +77,15 @@ class Bridge:
             for name, keeper in self.keepers.items()
             if keeper.state == "not offered"
         ]
+        problem = self.recording.problem() if self.recording else None
+        reasons += [problem] if problem else []
         return any(service.state in ("ok", "partial") for service in services), tuple(reasons)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and the recording."""
         await asyncio.gather(self.upstream.close(), *(api.close() for api in self.apis.values()))
+        if self.recording is not None:
+            await self.recording.close()
 
 
 def build_bridge(settings: Settings) -> Bridge:
@@ -91,7 +106,16 @@ def build_bridge(settings: Settings) -> Bridge:
         ca_file=settings.ca_file,
     )
     keepers: dict[str, TokenKeeper] = {}
+    history = recorder = recording = None
     labels = LabelCache(lambda: inventory.snapshot)
+    if settings.history_dir is not None:
+        history = History(settings.history_dir, memory_mb=settings.history_memory_mb)
+        expiries = {name: ExpiryWatch(api, clock=time.time) for name, api in apis.items()}
+        recorder = Recorder(history, history, expiries)
+        recording = RecordingKeeper(history, recorder)
+        labels = LabelCache(lambda: inventory.snapshot, lambda: recorder.eras)
+        if settings.record:
+            inventory.subscribe(recorder.hear)
 
     def services() -> list[str]:
         known = inventory.snapshot.services.values()
@@ -128,7 +152,9 @@ def build_bridge(settings: Settings) -> Bridge:
         max_series=settings.max_series,
         any_metric=settings.opentsdb_url is not None,
     )
-    return Bridge(settings, engine, inventory, upstream, apis, keepers)
+    return Bridge(
+        settings, engine, inventory, upstream, apis, keepers, history, recorder, recording
+    )
 
 
 @contextlib.asynccontextmanager
@@ -145,7 +171,7 @@ async def open_bridge(settings: Settings) -> AsyncIterator[Bridge]:
 
 
 def create_app(settings: Settings, *, admission: Admission | None = None) -> Starlette:
-    """Build the web application; its lifespan polls the inventory in the background.
+    """Build the web application; its lifespan polls and records in the background.
 
     Args:
         settings: Everything.
@@ -153,35 +179,41 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
             the settings say.
     """
     bridge = build_bridge(settings)
+    registry = new_registry()
+    registry.register(BridgeCollector(bridge))
+    lag = LoopLag(registry)
     doorway = Doorway(
         bridge.engine, lambda: bridge.inventory.snapshot, Limits.from_settings(settings)
     )
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        polling = asyncio.create_task(bridge.inventory.run())
+        recording = [] if bridge.recording is None else [bridge.recording.run()]
+        running = asyncio.gather(bridge.inventory.run(), lag.run(), *recording)
         # What lives as long as the process need not be walked at every collection.
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
-            polling.cancel()
-            await asyncio.gather(polling, return_exceptions=True)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
             await bridge.close()
             gc.unfreeze()
 
     return Starlette(
         routes=[
             *operations.routes(bridge.readiness),
+            *measure.routes(registry),
             *query.routes(doorway),
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
             *annotations_door.routes(doorway),
+            *opentsdb.routes(doorway),
             *rows.routes(doorway),
-            *opentsdb_door.routes(doorway),
         ],
         middleware=[
+            Middleware(MeasureMiddleware, registry=registry),
             Middleware(GuardMiddleware, deadline_s=settings.deadline_s),
             Middleware(
                 TrafficMiddleware,

@@ -158,6 +158,35 @@ class Settings(BaseSettings):
     opentsdb_token: SecretStr | None = Field(
         default=None, description="Bearer token for that server, instead of user and password."
     )
+    history_dir: Path | None = Field(
+        default=None,
+        description="Folder of the recording, on a local disk; one bridge a folder. "
+        "When not set, nothing is recorded.",
+    )
+    record: bool = Field(
+        default=True, description="Whether every reading of the inventory is recorded there."
+    )
+    history_raw_days: int = Field(
+        default=60, ge=1, le=36_500, description="Days for which recorded points are kept."
+    )
+    history_10m_days: int = Field(
+        default=365,
+        ge=0,
+        le=36_500,
+        description="Days for which their roll-up to 10 minutes is kept; 0 makes none.",
+    )
+    history_1h_days: int = Field(
+        default=1826,
+        ge=0,
+        le=36_500,
+        description="Days for which their roll-up to 1 hour is kept; 0 makes none.",
+    )
+    history_memory_mb: int = Field(
+        default=256,
+        ge=64,
+        le=1_048_576,
+        description="Memory the recording's database may use, in MiB.",
+    )
     diskspace_unit: Literal["kB", "GB"] = Field(
         default="kB",
         description="Unit in which `vscope.filer.diskspace.*` values are stored. OVHcloud's "

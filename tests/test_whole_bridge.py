@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.demo import demo_account
 from bridge.demo.apiv6.credentials import APPLICATION_SECRET, CONSUMER_KEY
@@ -261,3 +262,37 @@ def test_no_secret_leaves_the_process(stand: Stand) -> None:
     ours = base64.b64encode(f"grafana:{PASSWORD}".encode()).decode()
     for secret in (APPLICATION_SECRET, CONSUMER_KEY, token, basic, PASSWORD, TOKEN, ours):
         assert secret not in told
+
+
+def test_the_bridges_own_figures_follow_what_happens(stand: Stand) -> None:
+    stand.wait_until_ready()
+    assert stand.series(1, "avg:vscope.vm.cpu.usage.perc").status_code == 200
+
+    def figures() -> dict[str, float]:
+        found = {}
+        for family in text_string_to_metric_families(stand.client.get("/metrics").text):
+            for sample in family.samples:
+                labels = ",".join(f"{key}={text}" for key, text in sorted(sample.labels.items()))
+                found[f"{sample.name}{{{labels}}}"] = sample.value
+        return found
+
+    service = "service=pcc-37-187-228-180"
+    first = figures()
+    assert first[f"vscope_bridge_service_state{{{service},state=ok}}"] == 1
+    assert first[f"vscope_bridge_token_state{{{service},state=offered}}"] == 1
+    assert first[f"vscope_bridge_objects{{kind=vm,{service}}}"] >= 60
+    polled = first[f"vscope_bridge_service_polled_timestamp_seconds{{{service}}}"]
+    assert time.time() - 60 < polled <= time.time() + 1
+    assert first["vscope_bridge_ovh_calls_total{account=demo}"] > 0
+    assert first["vscope_bridge_upstream_left_alone{host=127.0.0.1}"] == 0
+    assert first["vscope_bridge_event_loop_lag_seconds_count{}"] > 0
+    stand.simulator.end(signal.SIGKILL)
+    for _ in range(100):
+        if figures()[f"vscope_bridge_service_state{{{service},state=failed}}"] == 1:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the figures never said that the service failed")
+    for _ in range(6):
+        stand.series(1, "avg:vscope.vm.cpu.usage.perc")
+    assert figures()["vscope_bridge_upstream_left_alone{host=127.0.0.1}"] == 1

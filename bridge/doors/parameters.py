@@ -50,7 +50,7 @@ SERIES_PARAMETERS: Mapping[str, str] = {
 #: Names that are neither labels nor columns; live tables ignore those of the second line.
 PARAMETERS = (
     *("target", "metric", "filters", *SERIES_PARAMETERS),
-    *("from", "to", "interval", "max_points", "timezone"),
+    *("from", "to", "interval", "points", "timezone"),
     *("format", "time_format"),
 )
 FORMATS = ("json", "csv")
@@ -59,7 +59,7 @@ TIME_FORMATS = ("ms", "s", "iso")
 DEFAULT_START = "now-1h"
 
 _CHOOSE = re.compile(r"\$(?:__(interval(_ms)?|maxDataPoints)|\{__(interval(_ms)?|maxDataPoints)\})")
-_CHOSEN_BY_BRIDGE = frozenset({"step", "interval", "max_points"})
+_CHOSEN_BY_BRIDGE = frozenset({"step", "interval", "points"})
 #: A variable that stands where a value stands, not ``web$1`` or the end of a pattern.
 _VARIABLE = re.compile(r"(?:^|(?<=[=:|,{( ]))(\$(?:\{\w+(?::[\w:]+)?\}|\w+))(?=$|[,|){} ])")
 _TRUTH = {"true": "rate", "false": ""}
@@ -74,7 +74,7 @@ class Asked:
         place: Which parameter holds the target.
         window: Only looked at for series.
         interval_ms: The step wished for, where none is demanded.
-        max_points: The most points a series should have, where no step is demanded.
+        points: The most points a series should have, where no step is demanded.
         timezone: For calendar intervals, and times without an offset.
         format: One of ``FORMATS``; None leaves it to the ``Accept`` header.
         time_format: One of ``TIME_FORMATS``.
@@ -84,7 +84,7 @@ class Asked:
     place: str
     window: Window
     interval_ms: int | None
-    max_points: int | None
+    points: int | None
     timezone: str
     format: str | None
     time_format: str
@@ -130,7 +130,7 @@ def read_asked(doorway: Doorway, given: Mapping[str, Any]) -> Asked:
         place,
         window,
         read_interval(_one(texts, "interval"), "interval"),
-        positive({"max_points": _one(texts, "max_points")}, "max_points"),
+        positive({"points": _one(texts, "points")}, "points"),
         timezone,
         _choice(texts, "format", FORMATS),
         _choice(texts, "time_format", TIME_FORMATS) or TIME_FORMATS[0],

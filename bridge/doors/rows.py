@@ -110,7 +110,7 @@ async def _series(doorway: Doorway, asked: Asked, target: SeriesTarget, *, as_cs
         choose_step(
             asked.window,
             interval_ms=asked.interval_ms,
-            max_points=asked.max_points,
+            max_points=asked.points,
             source_step_ms=doorway.limits.source_step_ms,
         ),
         asked.wanted.function,

@@ -145,6 +145,10 @@ class Upstream:
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             return Reply(response.status_code, kind, b"".join(parts))
 
+    def circuits(self) -> Mapping[str, bool]:
+        """Return the hosts asked so far, and whether each is left alone just now."""
+        return {host.name: host.circuit.is_open for host in self._hosts.values()}
+
     async def close(self) -> None:
         """Close every connection."""
         await self._client.aclose()

@@ -38,7 +38,7 @@ SERIES: dict[str, st.SearchStrategy[str]] = {
     "from": st.sampled_from(["now-1h", "now-2d", str(NOW - 600), "2026-01-01T05:00"]),
     "to": st.sampled_from(["now", str(NOW * 1000), "now-5m", "2026-01-01T05:55Z"]),
     "interval": st.sampled_from(["5m", "60000", "${__interval_ms}", "1s"]),
-    "max_points": st.sampled_from(["10", "1", "99999999999999999999"]),
+    "points": st.sampled_from(["10", "1", "99999999999999999999"]),
     "timezone": st.sampled_from(["UTC", "Europe/Paris"]),
     "vm": st.sampled_from(["vm-101", "*", "{vm-101,vm-102}", "(vm-101|b)"]),
     "vm_name": st.sampled_from(["web*", "db.main (old)", "iliteral_or(WEB01)"]),

@@ -1,0 +1,89 @@
+"""Opens the recording in the background, and again as long as that fails.
+
+A bridge whose recording cannot be opened serves everything else, and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bridge.errors import BridgeError
+
+if TYPE_CHECKING:
+    from bridge.ovh.recorder import Recorder
+    from bridge.ovh.throttle import Sleep
+    from bridge.sources.history import History
+
+RETRY_S = 30.0
+#: What recording can be: not opened (yet), or a state of the recorder.
+RECORDING_STATES = ("closed", "waiting", "recording", "failing")
+
+log = structlog.get_logger(__name__)
+
+
+class RecordingKeeper:
+    """Keeps the recording open while ``run`` runs.
+
+    Args:
+        history: The recording.
+        recorder: Writes to it.
+        sleep: Coroutine that waits, in seconds.
+    """
+
+    def __init__(
+        self, history: History, recorder: Recorder, *, sleep: Sleep = asyncio.sleep
+    ) -> None:
+        self._history = history
+        self._recorder = recorder
+        self._sleep = sleep
+        self._is_open = False
+        self._problem: str | None = None
+
+    @property
+    def state(self) -> str:
+        """One of ``RECORDING_STATES``."""
+        return self._recorder.state.state if self._is_open else "closed"
+
+    def problem(self) -> str | None:
+        """Say what is wrong with the recording now, None where nothing is."""
+        if self._problem is not None:
+            return f"nothing is recorded, and nothing of the recording can be read: {self._problem}"
+        state = self._recorder.state
+        if state.state == "failing":
+            return (
+                f"recording has stopped: {state.problem}; {state.waiting_polls} polls wait in "
+                f"memory, {state.lost_polls} are lost"
+            )
+        return None
+
+    async def run(self) -> None:
+        """Open the recording, then record for ever."""
+        while not await self._open():
+            await self._sleep(RETRY_S)
+        self._is_open = True
+        log.info("recording_opened")
+        # Labels of the past are known from here on, before the first poll is over.
+        await self._recorder.open()
+        await self._recorder.run()
+
+    async def close(self) -> None:
+        """Close the recording, after what is being written."""
+        await self._history.close()
+
+    async def _open(self) -> bool:
+        try:
+            await self._history.open()
+        except (BridgeError, OSError) as error:
+            problem = error.message if isinstance(error, BridgeError) else str(error)
+            if problem != self._problem:
+                log.error("recording_not_opened", reason=problem)  # noqa: TRY400 -- no mystery
+            self._problem = problem
+        except Exception:  # the bridge must outlive a mistake in its recording
+            log.exception("recording_failed_to_open")
+            self._problem = "an internal error; the log has the details"
+        else:
+            self._problem = None
+        return self._problem is None
