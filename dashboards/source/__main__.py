@@ -1,4 +1,4 @@
-"""Write every dashboard: ``python -m dashboards.source``."""
+"""Write every dashboard, and the list of their panels: ``python -m dashboards.source``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from dashboards.source import backup, datastore, fleet, host, itself, machine, through_json
+from dashboards.source.document import inserted
 
 FOLDER = Path(__file__).parents[1]
+DOCUMENT = FOLDER.parent / "docs" / "dashboards.md"
 BOARDS = tuple(
     module.BOARD for module in (fleet, host, machine, datastore, backup, itself, through_json)
 )
@@ -31,6 +33,8 @@ def main() -> None:
             old.unlink()
     for name, text in texts.items():
         (FOLDER / name).write_text(text, encoding="utf-8")
+    document = DOCUMENT.read_text(encoding="utf-8")
+    DOCUMENT.write_text(inserted(document, BOARDS), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboards.source.__main__ import main, written
+from dashboards.source.__main__ import BOARDS, DOCUMENT, main, written
+from dashboards.source.document import inserted
 from tests.dashboards.grafana import panels_of
 from tests.dashboards.walk import FILES, FOLDER, load
 
@@ -24,13 +25,23 @@ def test_files_are_what_the_source_makes() -> None:
     assert found == written(), "run: make dashboards"
 
 
+def test_document_lists_the_panels() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert text == inserted(text, BOARDS), "run: make dashboards"
+    with pytest.raises(ValueError, match="expected"):
+        inserted("no place", BOARDS)
+
+
 def test_writing_drops_files_of_no_dashboard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashboards.source.__main__.FOLDER", tmp_path)
+    document = tmp_path / "dashboards.md"
+    document.write_text(DOCUMENT.read_text())
+    monkeypatch.setattr("dashboards.source.__main__.DOCUMENT", document)
     (tmp_path / "vscope-gone.json").write_text("{}")
     main()
-    assert {path.name for path in tmp_path.iterdir()} == set(written())
+    assert {path.name for path in tmp_path.glob("*.json")} == set(written())
 
 
 @by_file
