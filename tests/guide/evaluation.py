@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tests.contract.infinity import Column, Labels, Points, numbers, wide
 from tests.guide.provisioning import (
     InfinityModel,
+    MathModel,
     OpenTsdbModel,
     ReduceModel,
     Rule,
@@ -67,6 +68,8 @@ def evaluate(
                 steps[query.refId] = {
                     labels: _reduce(points, name) for labels, points in steps[of].items()
                 }
+            case MathModel(terms=(of, by, wanted)):
+                steps[query.refId] = _where(steps[of], steps[by], wanted)
             case ThresholdModel(expression=of, conditions=[condition]):
                 limit, kind = condition.evaluator.params[0], condition.evaluator.type
                 steps[query.refId] = {
@@ -93,6 +96,17 @@ def _reduce(points: Points, reducer: str) -> float | None:
     if not present:
         return None
     return {"mean": lambda xs: sum(xs) / len(xs), "max": max, "min": min}[reducer](present)
+
+
+def _where(
+    numbers_of: dict[Labels, Any], states: dict[Labels, Any], wanted: float
+) -> dict[Labels, Any]:
+    """Multiply by whether a state is as wanted; what has no partner of its labels drops out."""
+    return {
+        labels: None if None in {value, states[labels]} else value * (states[labels] == wanted)
+        for labels, value in numbers_of.items()
+        if labels in states
+    }
 
 
 def _compare(value: float | None, kind: str, limit: float) -> bool:

@@ -153,6 +153,21 @@ class ReduceModel(Strict):
     settings: ReduceSettings
 
 
+class MathModel(Strict):
+    """Numbers of two queries, joined by their labels: here one, where the other is a state."""
+
+    refId: RefId  # noqa: N815
+    datasource: Reference
+    type: Literal["math"]
+    expression: Annotated[str, StringConstraints(pattern=r"^\$[A-Z] \* \(\$[A-Z] == -?[0-9]+\)$")]
+
+    @property
+    def terms(self) -> tuple[str, str, float]:
+        """The step that is passed on, the step that decides, and its wanted value."""
+        number, state, wanted = re.findall(r"-?[A-Z0-9]+", self.expression)
+        return number, state, float(wanted)
+
+
 class Evaluator(Strict):
     """The comparison."""
 
@@ -183,7 +198,7 @@ class RelativeRange(Strict):
     to: int = Field(ge=0)
 
 
-Model = OpenTsdbModel | InfinityModel | ReduceModel | ThresholdModel
+Model = OpenTsdbModel | InfinityModel | ReduceModel | MathModel | ThresholdModel
 
 
 class Query(Strict):
@@ -227,8 +242,8 @@ class Rule(Strict):
         for query in self.data:
             if query.refId in known:
                 raise ValueError("refIds repeat")
-            used = getattr(query.model, "expression", None)
-            if used is not None and used not in known:
+            used = re.findall(r"[A-Z]", getattr(query.model, "expression", ""))
+            if not known.issuperset(used):
                 raise ValueError(f"{query.refId} uses what does not stand before it")
             known.add(query.refId)
         last = self.data[-1]
