@@ -182,7 +182,12 @@ def choice(
     rows = Live(
         kind=kind, columns=columns, renamed=renamed, where=where, ref_id="variable"
     ).to_json()
-    query: dict[str, object] = {"queryType": "infinity", "query": "", "infinityQuery": rows}
+    query: dict[str, object] = {
+        "refId": "variable",
+        "queryType": "infinity",
+        "query": "",
+        "infinityQuery": rows,
+    }
     return variable(name, label, query, INFINITY, several=several)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,13 @@ import httpx
 import pytest
 
 from tests.commands import running
+from tests.dashboards.walk import load, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.dashboards.walk import Walk
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +31,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
                     break
                 time.sleep(0.1)
             yield client
+
+
+@pytest.fixture(scope="session")
+def opened(demo: httpx.Client) -> Callable[[Path], Walk]:
+    """Open a dashboard in the demo, once for all tests."""
+    return functools.cache(lambda path: walk(demo, load(path)))

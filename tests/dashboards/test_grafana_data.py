@@ -18,10 +18,14 @@ import pytest
 
 from dashboards.source.panels import GAP_MS
 from tests.dashboards.grafana import Chosen, Request, Span, range_of, requests_of
-from tests.dashboards.walk import FILES, load, walk
+from tests.dashboards.walk import FILES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import httpx
+
+    from tests.dashboards.walk import Walk
 
 FOLDER = Path(__file__).parents[1] / "grafana-data"
 CPU = "vscope.vm.cpu.usage.perc"
@@ -95,13 +99,15 @@ def gaps(client: httpx.Client) -> dict[str, Any]:
     }
 
 
-def test_grafanas_own_code_reads_the_answers(demo: httpx.Client, tmp_path: Path) -> None:
+def test_grafanas_own_code_reads_the_answers(
+    demo: httpx.Client, opened: Callable[[Path], Walk], tmp_path: Path
+) -> None:
     node = shutil.which("node")
     if node is None or not (FOLDER / "node_modules").is_dir():
         if os.environ.get("CI"):
             pytest.fail("Node 20 and npm are needed: make test installs what they run")
         pytest.skip("needs Node 20 and npm")
-    walks = [walk(demo, load(path)) for path in FILES]
+    walks = [opened(path) for path in FILES]
     told = {
         "walks": [
             {"board": one.board, "span": asdict(one.span), "asked": [asdict(a) for a in one.asked]}

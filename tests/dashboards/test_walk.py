@@ -11,7 +11,7 @@ import pytest
 from tests.dashboards.walk import FILES, FOLDER, load, values_of, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     import httpx
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_nothing_is_empty(demo: httpx.Client, path: Path) -> None:
-    walked = walk(demo, load(path))
+def test_nothing_is_empty(opened: Callable[[Path], Walk], path: Path) -> None:
+    walked = opened(path)
     empty = [name for name, offered in walked.options.items() if not offered]
     empty += [
         f"{asked}, query {ref_id}"
@@ -34,8 +34,9 @@ def test_nothing_is_empty(demo: httpx.Client, path: Path) -> None:
     assert set(walked.options) == walked.chosen.used, "a variable nothing asks with"
 
 
-def linked(walked: Walk) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield the title of each table with links, the address, and the first row it stands in."""
+def linked(walked: Walk) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return each address that rows link to, with a table and the first row it stands in."""
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
     for asked in walked.of("panel"):
         links = [
             link["url"]
@@ -44,8 +45,9 @@ def linked(walked: Walk) -> Iterator[tuple[str, str, dict[str, Any]]]:
             if one["id"] == "links"
             for link in one["value"]
         ]
-        if links and asked.request.path == "/rows":
-            yield from ((str(asked), link, asked.answer[0]) for link in links)
+        if asked.request.path == "/rows":
+            found |= {link: (str(asked), asked.answer[0]) for link in links}
+    return found
 
 
 def opened_by(link: str, row: dict[str, Any]) -> tuple[str, dict[str, str]]:
@@ -59,11 +61,16 @@ def opened_by(link: str, row: dict[str, Any]) -> tuple[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_rows_lead_to_pages_about_them(demo: httpx.Client, path: Path) -> None:
-    for title, link, row in linked(walk(demo, load(path))):
+def test_rows_lead_to_pages_about_them(
+    demo: httpx.Client, opened: Callable[[Path], Walk], path: Path
+) -> None:
+    for link, (title, row) in linked(opened(path)).items():
         uid, given = opened_by(link, row)
         page = load(FOLDER / f"{uid}.json")
         assert set(given) == {one["name"] for one in page["templating"]["list"]}, title
-        opened = walk(demo, page, **given)
-        answers = [asked.answer for asked in opened.of("panel") if asked.request.path == "/rows"]
+        answers = [
+            asked.answer
+            for asked in walk(demo, page, **given).of("panel")
+            if asked.request.path == "/rows"
+        ]
         assert answers[0], (title, given)

@@ -106,7 +106,11 @@ for (const [version, grafana] of Object.entries(VERSIONS)) {
           assert.deepEqual(known, ordered);
         }
         const limit = one.saved.transformations.find((it) => it.id === 'limit');
-        assert.ok(!limit || frame.length <= limit.options.limitField);
+        if (limit) {
+          const column = frame.fields.find((field) => field.name === sort.options.sort[0].field);
+          assert.ok(frame.length <= limit.options.limitField);
+          assert.notEqual(valuesOf(column)[0], null, 'what has no value stands before what has');
+        }
       });
     }
 

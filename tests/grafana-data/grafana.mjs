@@ -11,7 +11,7 @@ globalThis.navigator ??= { language: 'en-GB', languages: ['en-GB'] };
 const require = createRequire(import.meta.url);
 
 export const VERSIONS = { 9: require('grafana-data-9'), 13: require('grafana-data-13') };
-// Newer transformations ask whether anything listens for what they measured.
+// Newer transformations look there for the dashboard they run in.
 globalThis.window ??= {};
 
 const folder = path.dirname(require.resolve('grafana-data-13'));
