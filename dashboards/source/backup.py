@@ -11,10 +11,8 @@ from dashboards.source.boards import (
     Board,
     Row,
     asked,
-    clusters,
-    datacenters,
     events,
-    services,
+    places,
 )
 from dashboards.source.panels import Value, lines, number, timeline
 from dashboards.source.queries import Live, OpenTsdb
@@ -30,6 +28,12 @@ def _count(title: str, column: str, where: dict[str, str], steps: looks.Steps) -
     query = Live(kind="vm", columns=(column,), where=where)
     value = Value(steps=steps, decimals=0, unit="none", none="0")
     return number(title, query, value, calc="count", size=(6, 4))
+
+
+def _of_all(metric: str) -> OpenTsdb:
+    return OpenTsdb(
+        metric=f"vscope.vm.{metric}", where=asked(CLUSTER), function="last", alias="$tag_vm_name"
+    )
 
 
 BOARD = Board(
@@ -80,22 +84,12 @@ BOARD = Board(
                 ),
                 lines(
                     "Age of the last good backup",
-                    OpenTsdb(
-                        metric="vscope.vm.backup.age",
-                        where=asked(CLUSTER),
-                        function="last",
-                        alias="$tag_vm_name",
-                    ),
+                    _of_all("backup.age"),
                     steps=looks.BACKUP_AGE,
                 ),
                 timeline(
                     "Last result",
-                    OpenTsdb(
-                        metric="vscope.vm.backup.state",
-                        where=asked(CLUSTER),
-                        function="last",
-                        alias="$tag_vm_name",
-                    ),
+                    _of_all("backup.state"),
                 ),
                 live(
                     "Snapshots",
@@ -140,6 +134,6 @@ BOARD = Board(
             ],
         ),
     ],
-    variables=[services(), datacenters(), clusters()],
+    variables=places(),
     annotations=events(SERVICE),
 )

@@ -210,13 +210,10 @@ def services() -> build.QueryVariable:
     return choice("service", "Service", "service", value="service", several=True)
 
 
-def datacenters() -> build.QueryVariable:
-    """Return the datacenters of the chosen services."""
-    return choice(
+def places() -> list[build.QueryVariable]:
+    """Return services, their datacenters, and the clusters of those."""
+    datacenters = choice(
         "datacenter", "Datacenter", "datacenter", value="datacenter", where=SERVICE, several=True
     )
-
-
-def clusters() -> build.QueryVariable:
-    """Return the clusters of the chosen datacenters."""
-    return choice("cluster", "Cluster", "cluster", value="cluster", where=PLACE, several=True)
+    clusters = choice("cluster", "Cluster", "cluster", value="cluster", where=PLACE, several=True)
+    return [services(), datacenters, clusters]

@@ -12,10 +12,8 @@ from dashboards.source.boards import (
     Board,
     Row,
     asked,
-    clusters,
-    datacenters,
     events,
-    services,
+    places,
 )
 from dashboards.source.panels import Value, alerts, lines, number, ranking
 from dashboards.source.queries import Live, OpenTsdb
@@ -24,8 +22,6 @@ from dashboards.source.tables import Cell, hidden, live
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders.dashboard import Panel
 
-_BY_CLUSTER = ("datacenter", "cluster")
-_CLUSTER_ALIAS = "$tag_cluster, $tag_datacenter"
 _VM_PLACE = hidden("service", "datacenter", "vm")
 _VM = Cell(name="name", title="Virtual machine", link=looks.VM_PAGE)
 _IN = Cell(name="cluster", title="Cluster", width=110)
@@ -34,6 +30,17 @@ _IN = Cell(name="cluster", title="Cluster", width=110)
 def _sum(title: str, column: str, steps: looks.Steps = looks.PLAIN) -> Panel:
     query = Live(kind="cluster", columns=(column,), where=CLUSTER)
     return number(title, query, Value(steps=steps, decimals=0), calc="sum", size=(3, 4))
+
+
+def _by_cluster(title: str, what: str, steps: looks.Steps) -> Panel:
+    query = OpenTsdb(
+        metric=f"vscope.host.{what}.usage.perc",
+        where=asked(CLUSTER),
+        by=("datacenter", "cluster"),
+        aggregator="avg",
+        alias="$tag_cluster, $tag_datacenter",
+    )
+    return lines(title, query, steps=steps, top=100)
 
 
 _HEALTH = Row(
@@ -86,30 +93,8 @@ _HEALTH = Row(
 _CAPACITY = Row(
     "Capacity",
     [
-        lines(
-            "CPU of the hosts, by cluster",
-            OpenTsdb(
-                metric="vscope.host.cpu.usage.perc",
-                where=asked(CLUSTER),
-                by=_BY_CLUSTER,
-                aggregator="avg",
-                alias=_CLUSTER_ALIAS,
-            ),
-            steps=looks.CPU,
-            top=100,
-        ),
-        lines(
-            "Memory of the hosts, by cluster",
-            OpenTsdb(
-                metric="vscope.host.mem.usage.perc",
-                where=asked(CLUSTER),
-                by=_BY_CLUSTER,
-                aggregator="avg",
-                alias=_CLUSTER_ALIAS,
-            ),
-            steps=looks.MEMORY,
-            top=100,
-        ),
+        _by_cluster("CPU of the hosts, by cluster", "cpu", looks.CPU),
+        _by_cluster("Memory of the hosts, by cluster", "mem", looks.MEMORY),
         live(
             "Hosts, fullest memory first",
             "host",
@@ -236,6 +221,6 @@ BOARD = Board(
     title="vScope: fleet",
     description="Health and capacity of all services, and which machines and datastores stand out.",
     rows=[_HEALTH, _CAPACITY, _MACHINES, _STORAGE],
-    variables=[services(), datacenters(), clusters()],
+    variables=places(),
     annotations=events(SERVICE),
 )

@@ -13,10 +13,8 @@ from dashboards.source.boards import (
     Row,
     asked,
     choice,
-    clusters,
-    datacenters,
     events,
-    services,
+    places,
 )
 from dashboards.source.panels import Value, lines, number, timeline
 from dashboards.source.queries import Live, OpenTsdb
@@ -120,9 +118,7 @@ BOARD = Board(
         ),
     ],
     variables=[
-        services(),
-        datacenters(),
-        clusters(),
+        *places(),
         choice("host", "Host", "host", value="host", where=CLUSTER, several=True),
         choice(
             "vm",
