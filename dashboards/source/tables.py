@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dashboards.source.looks import States, Steps
     from dashboards.source.panels import Size
 
-#: What Grafana calls binary and other units, where the column's own reads badly.
+#: Digits after the point, by unit.
 _DIGITS = {"percent": 1, "gbytes": 1, "ms": 1, "none": 0}
 
 
