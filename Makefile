@@ -43,6 +43,7 @@ dashboards: $(VENV)/.development
 bench: $(VENV)/.development
 	$(BIN)/python benchmarks/run.py $(ARGS)
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/alerts.py
 
 soak: $(VENV)/.development
 	$(BIN)/python benchmarks/soak.py $(ARGS)

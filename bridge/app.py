@@ -30,15 +30,18 @@ from bridge.ovh.labels import LabelCache
 from bridge.ovh.recorder import Recorder
 from bridge.ovh.token import TokenKeeper
 from bridge.recording import RecordingKeeper
-from bridge.sources.erlenmeyer import Erlenmeyer
+from bridge.settings import SettingsError
 from bridge.sources.history import History
+from bridge.sources.merged import MergedSources
 from bridge.sources.opentsdb import OpenTsdb
+from bridge.sources.ovhcloud import OvhCloud
+from bridge.sources.recorded import recorded
 from bridge.sources.services import ServiceSources
 from bridge.sources.upstream import Upstream
 from bridge.telemetry import BridgeCollector, LoopLag, new_registry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from bridge.model import Source
     from bridge.settings import Settings
@@ -51,6 +54,7 @@ class Bridge:
     Attributes:
         apis: OVHcloud's API, by account name.
         keepers: The vScope token of each service asked for so far, by service name.
+        histories: OVHcloud's history of each of them.
         history: The recording; None without a folder for it.
         recorder: Writes to it.
         recording: Keeps it open.
@@ -62,6 +66,7 @@ class Bridge:
     upstream: Upstream
     apis: Mapping[str, OvhApi]
     keepers: Mapping[str, TokenKeeper]
+    histories: Mapping[str, OvhCloud]
     history: History | None = None
     recorder: Recorder | None = None
     recording: RecordingKeeper | None = None
@@ -106,6 +111,7 @@ def build_bridge(settings: Settings) -> Bridge:
         ca_file=settings.ca_file,
     )
     keepers: dict[str, TokenKeeper] = {}
+    histories: dict[str, OvhCloud] = {}
     history = recorder = recording = None
     labels = LabelCache(lambda: inventory.snapshot)
     if settings.history_dir is not None:
@@ -121,7 +127,7 @@ def build_bridge(settings: Settings) -> Bridge:
         known = inventory.snapshot.services.values()
         return [service.name for service in known if service.state != "expired"]
 
-    def open_source(service: str) -> Erlenmeyer:
+    def open_source(service: str) -> OvhCloud:
         account = inventory.snapshot.services[service].account
         keepers[service] = TokenKeeper(
             apis[account],
@@ -129,13 +135,21 @@ def build_bridge(settings: Settings) -> Bridge:
             user=accounts[account].metrics_user,
             allowed_hosts=settings.metrics_hosts,
         )
-        return Erlenmeyer(
-            f"OVHcloud's history of {service}", upstream, keepers[service], clock=time.monotonic
+        histories[service] = OvhCloud(
+            service,
+            upstream,
+            keepers[service],
+            protocol=settings.protocol,
+            clock=time.monotonic,
         )
+        return histories[service]
 
-    source: Source = ServiceSources(services, open_source)
+    metrics = catalogue(diskspace_unit=settings.diskspace_unit)
+    sources: dict[str, Source] = {}
+    if history is not None:
+        sources["recording"] = recorded(history, metrics)
     if settings.opentsdb_url is not None:
-        source = OpenTsdb(
+        sources["opentsdb"] = OpenTsdb(
             upstream,
             settings.opentsdb_url,
             user=settings.opentsdb_user,
@@ -143,9 +157,14 @@ def build_bridge(settings: Settings) -> Bridge:
             token=settings.opentsdb_token,
             clock=time.monotonic,
         )
+    if accounts:
+        sources["ovhcloud"] = ServiceSources(services, open_source)
     engine = Engine(
-        source,
-        catalogue(diskspace_unit=settings.diskspace_unit),
+        _one_of(
+            [sources[name] for name in settings.history_order if name in sources],
+            lambda name: metrics[name].labels if name in metrics else (),
+        ),
+        metrics,
         labels.current,
         source_step_ms=settings.source_step_s * 1000,
         max_points=settings.max_points,
@@ -153,8 +172,28 @@ def build_bridge(settings: Settings) -> Bridge:
         any_metric=settings.opentsdb_url is not None,
     )
     return Bridge(
-        settings, engine, inventory, upstream, apis, keepers, history, recorder, recording
+        settings,
+        engine,
+        inventory,
+        upstream,
+        apis,
+        keepers,
+        histories,
+        history,
+        recorder,
+        recording,
     )
+
+
+def _one_of(sources: Sequence[Source], identity: Callable[[str], tuple[str, ...]]) -> Source:
+    """Make one history of the sources there are, strongest first.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    if not sources:
+        raise SettingsError(["history_order: names no source that is configured"])
+    return sources[0] if len(sources) == 1 else MergedSources(sources, identity)
 
 
 @contextlib.asynccontextmanager

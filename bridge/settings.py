@@ -37,6 +37,7 @@ __all__ = [
 
 _LONGEST_VALUE = 60
 _WEB = frozenset({"http", "https"})
+_SOURCES = frozenset({"recording", "opentsdb", "ovhcloud"})
 
 
 class SettingsError(Exception):
@@ -144,10 +145,15 @@ class Settings(BaseSettings):
         default=("*.metrics.ovh.net",),
         description="Hosts the vScope token may be sent to; `*` stands for any text.",
     )
+    protocol: Literal["auto", "opentsdb", "warp10"] = Field(
+        default="auto",
+        description="How OVHcloud's history is read: `auto` takes Warp 10 where OVHcloud names "
+        "its address and it answers, else OpenTSDB.",
+    )
     opentsdb_url: str | None = Field(
         default=None,
-        description="An OpenTSDB 2.3 or 2.4 server to take all series from, instead of "
-        "OVHcloud's history; the address without `/api`.",
+        description="An OpenTSDB 2.3 or 2.4 server to take series from; the address without "
+        "`/api`.",
     )
     opentsdb_user: str | None = Field(
         default=None, description="User for that server, with `opentsdb_password`."
@@ -161,10 +167,15 @@ class Settings(BaseSettings):
     history_dir: Path | None = Field(
         default=None,
         description="Folder of the recording, on a local disk; one bridge a folder. "
-        "When not set, nothing is recorded.",
+        "When not set, `serve` records in `~/.local/share/vscope-bridge`.",
     )
     record: bool = Field(
         default=True, description="Whether every reading of the inventory is recorded there."
+    )
+    history_order: tuple[str, ...] = Field(
+        default=("recording", "opentsdb", "ovhcloud"),
+        description="Where series come from: for each series and hour, the first of these that "
+        "has data; what is left out is not asked.",
     )
     history_raw_days: int = Field(
         default=60, ge=1, le=36_500, description="Days for which recorded points are kept."
@@ -268,6 +279,13 @@ class Settings(BaseSettings):
             parts = urlsplit(origin)
             if origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in _WEB:
                 raise ValueError("expected origins such as https://grafana.example.org")
+        return value
+
+    @field_validator("history_order")
+    @classmethod
+    def _known_sources(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) < len(value) or not set(value) <= _SOURCES:
+            raise ValueError(f"expected some of {', '.join(sorted(_SOURCES))}, each once")
         return value
 
     @field_validator("metrics_hosts")

@@ -71,7 +71,12 @@ def iso(seconds: float) -> str:
 
 
 @pytest.fixture
-def stand(tmp_path: Path) -> Iterator[Stand]:
+def protocol() -> str:
+    return "auto"
+
+
+@pytest.fixture
+def stand(tmp_path: Path, protocol: str) -> Iterator[Stand]:
     simulator_port, bridge_port = free_port(), free_port()
     simulator_url = f"http://127.0.0.1:{simulator_port}"
     account = demo_account(simulator_url)
@@ -83,6 +88,7 @@ log_level = "debug"
 poll_interval_s = 1
 deadline_s = 5
 metrics_hosts = ["127.0.0.1"]
+protocol = "{protocol}"
 
 [[credentials]]
 name = "grafana"
@@ -190,10 +196,11 @@ def test_a_dead_machine_ends_although_the_front_end_draws_it_on(stand: Stand) ->
 QUERY = "avg:5m-avg:vscope.vm.cpu.usage.perc{cluster=*}"
 
 
-def test_a_stalled_front_end_is_504_within_the_deadline(stand: Stand) -> None:
+@pytest.mark.parametrize("protocol", ["opentsdb", "warp10"])
+def test_stalled_history_is_504_within_the_deadline(stand: Stand, protocol: str) -> None:
     assert stand.series(1, QUERY).status_code == 200
     faults = f"{stand.simulator_url}/_simulator/faults"
-    stalled = {"target": "opentsdb", "mode": "slow", "seconds": 20}
+    stalled = {"target": protocol, "mode": "slow", "seconds": 20}
     httpx.post(faults, json=stalled).raise_for_status()
     slow = stand.series(1, QUERY)
     assert slow.status_code == 504, slow.text
@@ -201,6 +208,21 @@ def test_a_stalled_front_end_is_504_within_the_deadline(stand: Stand) -> None:
     assert "did not answer within" in slow.json()["message"]
     httpx.delete(faults).raise_for_status()
     assert stand.series(1, QUERY).status_code == 200
+
+
+def test_a_stalled_warp10_is_left_alone_while_opentsdb_answers(stand: Stand) -> None:
+    healthy = stand.series(1, QUERY).json()
+    faults = f"{stand.simulator_url}/_simulator/faults"
+    stalled = {"target": "warp10", "mode": "slow", "seconds": 20}
+    httpx.post(faults, json=stalled).raise_for_status()
+    stand.series(1, QUERY)  # waits for Warp 10 almost until the deadline
+    httpx.delete(f"{stand.simulator_url}/_simulator/calls").raise_for_status()
+    assert [one["datapoints"][:5] for one in stand.series(1, QUERY).json()] == [
+        one["datapoints"][:5] for one in healthy
+    ]
+    calls = httpx.get(f"{stand.simulator_url}/_simulator/calls").json()["routes"]
+    assert any(route.endswith("/opentsdb/api/query") for route in calls)
+    assert not any("/warp10/" in route for route in calls)
 
 
 def test_killing_ovhcloud_gives_clear_errors_and_recovery(stand: Stand) -> None:
@@ -237,7 +259,7 @@ def test_no_secret_leaves_the_process(stand: Stand) -> None:
     base = str(stand.client.base_url).rstrip("/")
     answers = [
         stand.series(1, "vscope.vm.cpu.usage.perc", "live:vm"),
-        stand.series(1, "vscope.vm.cpu.usage.perc{vm=a'b}"),
+        stand.series(1, "vscope.nothing{vm=a'b}"),
         stand.client.get("/readyz"),
         stand.client.get("/nothing"),
         httpx.get(f"{base}/readyz", auth=("grafana", "wrong")),

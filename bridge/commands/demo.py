@@ -115,7 +115,7 @@ def _text(options: DemoOptions, url: str, simulator_url: str) -> str:
         f"Simulated OVHcloud  {simulator_url}/1.0  ({options.vms} VMs on {options.hosts} hosts)",
         f"vScope bridge       {url}",
         "",
-        f"Grafana: add a SimpleJSON or a JSON (simPod) datasource with the URL {url}",
+        f"Grafana: add an OpenTSDB, Infinity, JSON (simPod) or SimpleJSON datasource, URL {url}",
         "Here: copy any of these lines into another terminal.",
     ]
     for title, path, body in _examples(history=options.offer_token):
@@ -147,6 +147,8 @@ def _examples(*, history: bool) -> Iterator[tuple[str, str, dict[str, Any]]]:
         simpod = {"refId": "A", "target": f"max:{METRIC}", "payload": {}}
         body = {**span, "targets": [simpod]}
         yield "simPod JSON: the busiest virtual machine at any time", "/query", body
+        ready = {"metric": "vscope.vm.cpu.ready", "vm_name": "batch*"}
+        yield "Rows for Infinity, scripts and spreadsheets", "/rows", ready
     table = {"refId": "A", "target": "live:host", "type": "table"}
     yield "Live table: the hosts as they are now", "/query", {**span, "targets": [table]}
 

@@ -9,7 +9,7 @@ measured the way with one list a point two to seven times slower).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 import orjson
@@ -21,6 +21,34 @@ if TYPE_CHECKING:
 
     Stamps = NDArray[np.int64]
     Values = NDArray[np.float64]
+
+
+#: Time axes kept at once: series that differ in theirs must not pile up texts.
+_MOST_AXES = 32
+
+AxisT = TypeVar("AxisT")
+
+
+class Axes(Generic[AxisT]):
+    """What is made of a time axis, made once for the series that share it.
+
+    Args:
+        make: Makes it of the stamps.
+    """
+
+    def __init__(self, make: Callable[[Stamps], AxisT]) -> None:
+        self._make = make
+        self._made: dict[bytes, AxisT] = {}
+
+    def of(self, stamps: Stamps) -> AxisT:
+        """Return what is made of these stamps."""
+        key = stamps.tobytes()
+        found = self._made.get(key)
+        if found is None:
+            if len(self._made) >= _MOST_AXES:
+                self._made.clear()
+            found = self._made[key] = self._make(stamps)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +72,7 @@ class DatapointsEncoder:
     def __init__(self, *, step_ms: int = 0, tolerance_ms: int = 0) -> None:
         self._step_ms = step_ms
         self._longest_ms = step_ms + tolerance_ms
-        self._axes: dict[bytes, _Axis] = {}
+        self._axes = Axes(self._axis)
 
     def encode(self, stamps_ms: Stamps, values: Values) -> bytes:
         """Return ``[[value|null, stamp], ...]`` as JSON.
@@ -55,12 +83,7 @@ class DatapointsEncoder:
         """
         if not len(stamps_ms):
             return b"[]"
-        key = stamps_ms.tobytes()
-        axis = self._axes.get(key)
-        if axis is None:
-            if len(self._axes) >= MOST_AXES:
-                self._axes.clear()
-            axis = self._axes[key] = self._axis(stamps_ms)
+        axis = self._axes.of(stamps_ms)
         if len(axis.holes):
             values = np.insert(values, axis.holes, np.nan)
         return axis.template % tuple(column(values).split(b","))
@@ -73,10 +96,6 @@ class DatapointsEncoder:
             stamps_ms = np.insert(stamps_ms, holes, stamps_ms[before] + self._step_ms)
         places = column(stamps_ms).replace(b",", b"],[%b,")
         return _Axis(holes, b"[[%b," + places + b"]]")
-
-
-#: Time axes kept at once: series that differ in theirs must not pile up texts.
-MOST_AXES = 32
 
 
 def column(numbers: Stamps | Values) -> bytes:

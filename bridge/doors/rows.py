@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from starlette.responses import Response
 
 from bridge.catalog import CHANGING_LABELS, OBJECT_LABEL, Kind
@@ -188,18 +189,22 @@ def _lines(
 ) -> tuple[list[str], list[Line]]:
     """Return the names of the label columns, and the series with a cell for each."""
     labels = _labels(target, metric, series)
-    named = [Named(one, target, metric, function, "") for one in series]
-    legends = titles(named) if target.legend is not None else None
     columns = [_column(label, labels) for label in labels]
-    columns += ["metric"] if legends is None else ["legend", "metric"]
+    last = [[metric.name]] * len(series)
+    if target.legend is not None:
+        named = [Named(one, target, metric, function, "") for one in series]
+        last = [[title, metric.name] for title in titles(named)]
+        columns.append("legend")
     lines = []
-    for index, one in enumerate(series):
-        cells = [one.tags.get(label, "") for label in labels]
-        cells += [metric.name] if legends is None else [legends[index], metric.name]
+    for one, more in zip(series, last, strict=True):
+        cells = [one.tags.get(label, "") for label in labels] + more
+        stamps, values = one.stamps_ms, one.values
         # A fill policy may have put what is not a number where there is no value.
-        real = one.values == one.values
-        lines.append(Line(one.stamps_ms[real], one.values[real], cells))
-    return columns, lines
+        if np.isnan(values).any():
+            real = ~np.isnan(values)
+            stamps, values = stamps[real], values[real]
+        lines.append(Line(stamps, values, cells))
+    return [*columns, "metric"], lines
 
 
 def _labels(target: SeriesTarget, metric: Metric, series: Sequence[Series]) -> list[str]:

@@ -111,7 +111,17 @@ def _each(
 
 
 def tags_of(key: ObjectKey, service: str) -> Tags:
-    """Return the tags of an object's series, as OVHcloud stores them (reference: ovh 2.1)."""
+    """Return the tags of an object's series, as OVHcloud stores them (reference: ovh 2.1).
+
+    All of them: a series must look the same wherever its points come from, or the labels of
+    an alert would change with the source that has the hour.
+    """
     kind, datacenter, name = key
-    tags = {"datacenter": datacenter, "servicename": service, OBJECT_LABEL[kind]: name}
+    tags = {
+        "datacenter": datacenter,
+        "env": "prod",
+        "servicename": service,
+        "servicetype": "vscope",
+        OBJECT_LABEL[kind]: name,
+    }
     return tuple(sorted(pair for pair in tags.items() if pair[1]))

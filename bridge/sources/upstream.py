@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -36,11 +36,12 @@ READ_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An upstream's complete answer."""
+    """An upstream's complete answer; names of headers are in lower case."""
 
     status: int
     content_type: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Upstream:
@@ -143,7 +144,9 @@ class Upstream:
                     )
                 parts.append(part)
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-            return Reply(response.status_code, kind, b"".join(parts))
+            return Reply(
+                response.status_code, kind, b"".join(parts), dict(response.headers.items())
+            )
 
     def circuits(self) -> Mapping[str, bool]:
         """Return the hosts asked so far, and whether each is left alone just now."""

@@ -229,6 +229,7 @@ def make_app(
     limits: Limits | None = None,
     deadline_s: float = 25.0,
     readiness: operations.Readiness = (True, ()),
+    any_metric: bool = False,
     extra: Sequence[Any] = (),
 ) -> Starlette:
     """Wire the doors as the application does, in front of a history in memory."""
@@ -241,6 +242,7 @@ def make_app(
         source_step_ms=STEP_MS,
         max_points=2_000_000,
         max_series=2_000,
+        any_metric=any_metric,
     )
     doorway = Doorway(engine, lambda: company, limits or Limits(), clock=lambda: float(NOW))
     return Starlette(

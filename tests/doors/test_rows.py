@@ -17,6 +17,7 @@ from bridge.doors.doorway import Limits
 from bridge.doors.parameters import PARAMETERS
 from bridge.doors.rows import OWN_COLUMNS, wants_csv
 from bridge.engine.engine import SERVICE_LABELS
+from bridge.engine.filters import match_all
 from bridge.errors import UpstreamError, UpstreamTimeoutError
 from bridge.ovh.live import LIVE_KINDS, live_columns
 from bridge.ovh.objects import Snapshot
@@ -25,7 +26,9 @@ from tests.doors.test_http import assert_union
 from tests.servers import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from bridge.model import TagFilter
 
 Ask = Any
 
@@ -158,6 +161,50 @@ def test_network_cards_are_told_apart(get: Ask) -> None:
     assert {(row["host"], row["nicname"]) for row in rows} == {
         (f"172.17.86.5{host}", f"vmnic{nic}") for host in (1, 2) for nic in (0, 1)
     }
+
+
+class Elsewhere(MemorySource):
+    """A store with a metric of its own, whose labels are called like columns of ours."""
+
+    def _matching(self, metric: str, filters: Sequence[TagFilter]) -> list[dict[str, str]]:
+        stored = [
+            {"value": "a", "time": "t", "site": "north", "label_time": "x"},
+            {"value": "b", "metric": "m", "site": "north"},
+        ]
+        matches = match_all(filters)
+        return [tags for tags in stored if metric == "sales" and matches(tags)]
+
+
+def test_metrics_outside_the_catalogue_have_the_columns_of_their_labels() -> None:
+    app = make_app(Elsewhere(), any_metric=True)
+    with serving(app) as url, httpx.Client(base_url=f"{url}/rows") as client:
+
+        def rows(**asked: Any) -> list[dict[str, Any]]:
+            parameters = {"metric": "sales", "from": "now-1m", **asked}
+            return rows_of(client.get("", params=parameters))
+
+        first, second = rows()
+        assert first == {
+            "time": NOW * 1000,
+            "label_time": "x",
+            "label_metric": "",
+            "site": "north",
+            "label_label_time": "t",
+            "label_value": "a",
+            "metric": "sales",
+            "value": 1.0,
+        }
+        assert second["label_metric"] == "m"
+        assert [row["label_value"] for row in rows(filters="value=b")] == ["b"]
+        assert [row["site"] for row in rows(aggregator="sum", group_by="site")] == ["north"]
+        sums = rows(aggregator="sum", filters="{value=*}{site=north}")
+        assert [list(row) for row in sums] == [
+            ["time", "label_value", "site", "metric", "value"]
+        ] * 2
+        error = assert_union(client.get("", params={"metric": "sales", "site": "north"}), 400)
+        assert "no parameter or label 'site'" in error["message"]
+        error = assert_union(client.get("", params={"metric": "sales", "filters": "sit=n"}), 400)
+        assert "did you mean site?" in error["message"]
 
 
 # --- time --------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from bridge.ovh.objects import ServiceInventory
 
 PLACE = f"{ONE}_datacenter10"
+OURS = (("servicename", ONE), ("servicetype", "vscope"))
 BUSY = {
     "cpu_used": 500, "cpu_max": 2000.0, "memory_used": 1024, "memory_max": 4096,
     "cpu_ready": 12.5, "cpu_ready_percent": 1.25, "net_rx": 1.0, "net_tx": 2.0,
@@ -100,7 +102,12 @@ def test_states_are_coded_as_the_catalogue_documents(
 def test_a_running_machine_gives_everything() -> None:
     found = machine(**BUSY)
     assert found.key == (Kind.VM, PLACE, "vm-1")
-    assert found.tags == (("datacenter", PLACE), ("servicename", ONE), ("vm", "vm-1"))
+    assert found.tags == (
+        ("datacenter", PLACE),
+        ("env", "prod"),
+        *OURS,
+        ("vm", "vm-1"),
+    )
     assert found.labels == (("vm_name", "web"),)
     assert found.sampled
     assert values_of("vm", found) == {**BUSY_VALUES, **IDLE_VALUES, "power.state": 1.0}
@@ -186,7 +193,7 @@ HOST = {
 def test_a_host() -> None:
     known = service(ONE, datacenter(ONE, 10, hosts=[host(1, "172.16.0.1", **HOST)]))
     found = read(known, "172.16.0.1")
-    assert found.tags == (("datacenter", PLACE), ("host", "172.16.0.1"), ("servicename", ONE))
+    assert found.tags == (("datacenter", PLACE), ("env", "prod"), ("host", "172.16.0.1"), *OURS)
     assert found.labels == (("cluster", "prod"),)
     assert found.sampled
     assert values_of("host", found) == {
@@ -215,7 +222,7 @@ STORE = {
 def test_a_datastore() -> None:
     known = service(ONE, datacenter(ONE, 10, datastores=[datastore(1, "pcc-1", **STORE)]))
     found = read(known, "pcc-1")
-    assert found.tags == (("datacenter", PLACE), ("datastore", "pcc-1"), ("servicename", ONE))
+    assert found.tags == (("datacenter", PLACE), ("datastore", "pcc-1"), ("env", "prod"), *OURS)
     assert found.labels == (("profile", "ssd"),)
     assert values_of("filer.datastore", found) == {
         "diskspace.used": 750 * 1024.0**2, "diskspace.used.perc": 75.0,
@@ -242,7 +249,7 @@ def test_a_global_datastore_is_recorded_once_in_the_lowest_datacenter() -> None:
         (Kind.DATASTORE, f"{ONE}_datacenter9", "own"),
     }
     alone = service(ONE, datastores=[datastore(50, "shared", **STORE)])
-    assert read(alone, "shared").tags == (("datastore", "shared"), ("servicename", ONE))
+    assert read(alone, "shared").tags == (("datastore", "shared"), ("env", "prod"), *OURS)
 
 
 def test_what_was_not_read_in_this_poll_gives_no_value() -> None:
@@ -265,4 +272,4 @@ def test_whatever_comes_gives_finite_values_once_each(fields: dict[str, Any], po
     found = read(service(ONE, datacenter(ONE, 10, vms=[odd])), "vm-1")
     names = [metric for metric, _ in found.values]
     assert len(set(names)) == len(names)
-    assert all(-1e300 < value < 1e300 for _, value in found.values)
+    assert all(math.isfinite(value) for _, value in found.values)

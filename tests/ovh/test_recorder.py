@@ -60,7 +60,8 @@ async def test_one_metric_of_one_poll() -> None:
     await recorder.record(poll(busy()))
     assert recording.of(CPU) == {1_700_000_040_000: 25.0}
     [key] = [key for key in recording.series if key.metric == CPU]
-    assert key == SeriesKey(CPU, (("datacenter", PLACE), ("servicename", ONE), ("vm", "vm-1")))
+    tags = {"datacenter": PLACE, "env": "prod", "servicename": ONE, "servicetype": "vscope"}
+    assert key == SeriesKey(CPU, tuple(sorted({**tags, "vm": "vm-1"}.items())))
     state = recorder.state
     assert (state.state, state.problem, state.written_ms) == ("recording", None, 1_700_000_040_000)
 
@@ -268,7 +269,8 @@ async def test_services_record_by_themselves() -> None:
 async def test_days_until_full_come_from_the_recorded_weeks() -> None:
     recording = MemoryRecording()
     today = int(START) // 86_400
-    tags = (("datacenter", PLACE), ("datastore", "pcc-000001"), ("servicename", ONE))
+    common = {"datacenter": PLACE, "env": "prod", "servicename": ONE, "servicetype": "vscope"}
+    tags = tuple(sorted({**common, "datastore": "pcc-000001"}.items()))
     used = recording.series[SeriesKey(DISKSPACE_USED, tags)]
     gigabyte = 1024.0 * 1024.0
     for day in range(20):

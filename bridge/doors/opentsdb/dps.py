@@ -6,12 +6,13 @@ commas, and set into a template made of the stamps, which most series of an answ
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bridge.doors.datapoints import MOST_AXES, column
+from bridge.doors.datapoints import Axes, column
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +48,7 @@ class DpsEncoder:
         self._milliseconds = milliseconds
         self._arrays = arrays
         self._gaps = gaps
-        self._axes: dict[bytes, _Axis] = {}
+        self._axes = Axes(self._axis)
 
     def encode(self, stamps_ms: Stamps, values: Values) -> bytes | None:
         """Return the ``dps`` as JSON; None where no point has a value.
@@ -56,20 +57,15 @@ class DpsEncoder:
             stamps_ms: Epoch milliseconds, ``int64``, ascending.
             values: As many, ``float64``; NaN where a fill policy left a gap.
         """
-        missing = np.isnan(values)
-        if missing.any():
+        if not len(stamps_ms):
+            return None
+        if math.isnan(np.minimum.reduce(values)):
+            missing = np.isnan(values)
             if missing.all():
                 return None
             if not self._gaps:
                 stamps_ms, values = stamps_ms[~missing], values[~missing]
-        if not len(stamps_ms):
-            return None
-        key = stamps_ms.tobytes()
-        axis = self._axes.get(key)
-        if axis is None:
-            if len(self._axes) >= MOST_AXES:
-                self._axes.clear()
-            axis = self._axes[key] = self._axis(stamps_ms)
+        axis = self._axes.of(stamps_ms)
         if axis.kept is not None:
             values = values[axis.kept]
         return axis.template % tuple(column(values).split(b","))

@@ -6,7 +6,7 @@ not be evaluated on less than it asked for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -17,7 +17,7 @@ from bridge.doors.in_order import in_order
 from bridge.doors.names import label_keys
 from bridge.doors.opentsdb.ask import echo
 from bridge.doors.opentsdb.dps import DpsEncoder
-from bridge.doors.opentsdb.notes import notes
+from bridge.doors.opentsdb.notes import live_series, notes
 from bridge.engine.engine import SERVICE_LABELS
 from bridge.errors import BadRequestError, BridgeError
 from bridge.offload import in_slices
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from bridge.doors.doorway import Doorway
     from bridge.doors.opentsdb.ask import Ask, SubQuery
-    from bridge.model import Answer
+    from bridge.doors.opentsdb.notes import Note
+    from bridge.model import Answer, Series
 
 
 async def answer_query(doorway: Doorway, ask: Ask) -> bytes:
@@ -37,10 +38,15 @@ async def answer_query(doorway: Doorway, ask: Ask) -> bytes:
         BadRequestError: Something asked for is not there; ``field`` names its place.
         PlacedError: A query failed.
     """
-    answers = await run_queries(doorway, ask.queries)
+    history = await run_queries(doorway, [one for one in ask.queries if not one.is_live])
+    answered = iter(history)
+    parts = [
+        live_series(doorway, one) if one.is_live else (next(answered).series, [])
+        for one in ask.queries
+    ]
     global_notes = notes(doorway, ask.window) if ask.annotations else []
-    points = sum(len(one.stamps_ms) for answer in answers for one in answer.series)
-    return json_list(await in_slices(_elements(ask, answers, global_notes), points))
+    points = sum(len(one.stamps_ms) for series, _ in parts for one in series)
+    return json_list(await in_slices(_elements(ask, parts, global_notes), points))
 
 
 async def run_queries(doorway: Doorway, sub_queries: Sequence[SubQuery]) -> list[Answer]:
@@ -95,17 +101,15 @@ async def _refuse_unknown_keys(doorway: Doorway, sub_query: SubQuery) -> None:
 
 
 def _elements(
-    ask: Ask, answers: Sequence[Answer], global_notes: Sequence[dict[str, Any]]
+    ask: Ask, parts: Sequence[tuple[Sequence[Series], Sequence[Note]]], global_notes: Sequence[Note]
 ) -> Iterator[bytes]:
     """Encode every series that has a point, in the order of the queries."""
     encoder = DpsEncoder(milliseconds=ask.milliseconds, arrays=ask.arrays, gaps=ask.gaps)
-    extra = b""
-    if global_notes:
-        extra = b',"globalAnnotations":' + orjson.dumps(global_notes)
-    for index, (sub_query, answer) in enumerate(zip(ask.queries, answers, strict=True)):
+    extra = _encoded("globalAnnotations", global_notes)
+    for index, (sub_query, (found, own)) in enumerate(zip(ask.queries, parts, strict=True)):
         shown = echo(sub_query, index) if ask.show_query else {"index": index}
         query = b',"query":' + orjson.dumps(shown)
-        for series in answer.series:
+        for series in found:
             dps = encoder.encode(series.stamps_ms, series.values)
             if dps is None:
                 continue
@@ -116,5 +120,11 @@ def _elements(
                     "aggregateTags": series.aggregate_tags,
                 }
             )
+            if own:
+                extra = _encoded("annotations", own) + _encoded("globalAnnotations", own)
             yield b"".join((head[:-1], query, extra, b',"dps":', dps, b"}"))
             extra = b""
+
+
+def _encoded(key: str, found: Sequence[Note]) -> bytes:
+    return b',"%b":%b' % (key.encode(), orjson.dumps(found)) if found else b""

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Self, TypeVar
+import os
+import time
+from typing import TYPE_CHECKING, Self
 
-from bridge.errors import UnavailableError
-from bridge.sources.history.database import Database
-from bridge.sources.history.layout import Layout
-from bridge.sources.history.lock import FolderLock
+import structlog
+
+from bridge.errors import BridgeError, UnavailableError
+from bridge.sources.history import exporting, importing
+from bridge.sources.history.aside import set_file_aside
+from bridge.sources.history.backup import BackedUp, back_up
+from bridge.sources.history.importing import Imported
+from bridge.sources.history.maintenance import Maintained, maintain
 from bridge.sources.history.reading import read_buckets, read_points
-from bridge.sources.history.schema import migrate
-from bridge.sources.history.series import SeriesTable
-from bridge.sources.history.writing import (
-    add_eras,
-    add_points,
-    add_series,
-    check_batch,
-    read_eras,
-)
+from bridge.sources.history.retention import Retention
+from bridge.sources.history.stats import HistoryStats, read_stats
+from bridge.sources.history.store import Store
+from bridge.sources.history.verifying import Verified, verify
+from bridge.sources.history.workers import Workers
+from bridge.sources.history.writing import read_eras, write_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -35,11 +37,17 @@ if TYPE_CHECKING:
         Points,
         TagFilter,
     )
+    from bridge.sources.history.exporting import ExportRequest
 
-ResultT = TypeVar("ResultT")
+    Progress = Callable[[int, int], None]
 
-#: Questions answered side by side.
-_READERS = 4
+_log = structlog.get_logger(__name__)
+
+#: Bytes taken from an export at once.
+_PIECE = 1 << 18
+
+#: Seconds between two runs of maintenance.
+MAINTENANCE_S = 300.0
 
 
 class History:
@@ -49,16 +57,22 @@ class History:
 
     Args:
         folder: Where everything is; made when there is none.
+        retention: How long each tier is kept.
         memory_mb: What the database may use.
+        clock: Epoch seconds.
     """
 
-    def __init__(self, folder: Path, *, memory_mb: int = 256) -> None:
-        self._layout = Layout(folder)
-        self._lock = FolderLock(folder)
-        self._database = Database(self._layout.database, self._layout.scratch, memory_mb)
-        self._series = SeriesTable()
-        self._readers: ThreadPoolExecutor | None = None
-        self._writer: ThreadPoolExecutor | None = None
+    def __init__(
+        self,
+        folder: Path,
+        retention: Retention | None = None,
+        *,
+        memory_mb: int = 256,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = Store(folder, retention or Retention(), memory_mb, clock)
+        self._workers: Workers | None = None
+        self._changing = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -86,49 +100,50 @@ class History:
             HistoryDamagedError: Its database cannot be read.
             BridgeError: It cannot be opened for another reason.
         """
-        await asyncio.to_thread(self._open)
+        await asyncio.to_thread(self._store.open)
+        self._workers = Workers()
 
     async def close(self) -> None:
         """Finish what is under way and close the store."""
-        await asyncio.to_thread(self._close)
+        workers, self._workers = self._workers, None
+        if workers is not None:
+            await asyncio.to_thread(workers.stop)
+            await asyncio.to_thread(self._store.close)
 
     async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
-        """Fetch buckets; true gaps stay gaps."""
-        selection = self._series.select(request.metric, request.filters)
+        """Fetch buckets; true gaps stay gaps.
+
+        Raises:
+            BadRequestError: What is kept for the range cannot give them exactly.
+            BridgeError: The store failed.
+        """
+        selection = self._store.series.select(request.metric, request.filters)
         if not selection.tags:
             return ()
-
-        def read() -> tuple[Buckets, ...]:
-            with self._database.transaction() as cursor:
-                return read_buckets(cursor, request, selection)
-
-        return await self._read(read)
+        return await self._at_work.read(lambda: read_buckets(self._store, request, selection))
 
     async def points(self, request: PointRequest) -> tuple[Points, ...]:
         """Fetch raw points.
 
         Raises:
             TooMuchError: There are more than the request's limit.
+            BadRequestError: They are no longer kept for all of the range.
+            BridgeError: The store failed.
         """
-        selection = self._series.select(request.metric, request.filters)
+        selection = self._store.series.select(request.metric, request.filters)
         if not selection.tags:
             return ()
-
-        def read() -> tuple[Points, ...]:
-            with self._database.transaction() as cursor:
-                return read_points(cursor, request, selection)
-
-        return await self._read(read)
+        return await self._at_work.read(lambda: read_points(self._store, request, selection))
 
     async def lookup(
         self, metric: str, filters: tuple[TagFilter, ...]
     ) -> tuple[Mapping[str, str], ...]:
         """List the tags of a metric's series."""
-        return self._series.select(metric, filters).tags
+        return self._store.series.select(metric, filters).tags
 
     async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
         """List the recorded metrics that begin with a text."""
-        return tuple(self._series.metrics(start)[:limit])
+        return tuple(self._store.series.metrics(start)[:limit])
 
     async def write(self, batch: PointBatch, eras: Sequence[LabelEra] = ()) -> None:
         """Store points and eras in one transaction; the same once more changes nothing.
@@ -138,57 +153,152 @@ class History:
             HistoryFullError: The disk is full.
             BridgeError: Nothing of it has been stored.
         """
-        check_batch(batch)
-
-        def write() -> None:
-            numbers, added = self._series.assign(batch.keys)
-            with self._database.transaction() as cursor:
-                add_series(cursor, added)
-                add_points(cursor, "points", numbers[batch.series], batch.stamps_ms, batch.values)
-                add_eras(cursor, eras)
-            self._series.publish(added)
-
-        await self._write(write)
+        await self._at_work.write(lambda: write_batch(self._store, batch, eras))
 
     async def eras(self) -> tuple[LabelEra, ...]:
         """Return every era stored, by object and time."""
 
         def read() -> tuple[LabelEra, ...]:
-            with self._database.transaction() as cursor:
+            with self._store.snapshot() as cursor:
                 return read_eras(cursor)
 
-        return await self._read(read)
+        return await self._at_work.read(read)
 
-    def _open(self) -> None:
-        self._layout.make()
-        self._lock.acquire()
+    async def maintain(self, *, everything: bool = False) -> Maintained:
+        """Move points into files, roll them up, and delete what is too old.
+
+        Args:
+            everything: Move all points up to the last whole hour, and every late one,
+                whatever the clock has done; deletes only what is too old, as always.
+
+        Raises:
+            BridgeError: A step failed; what was done before it stays done.
+        """
+        done = Maintained()
+        async with self._changing:
+            steps = maintain(self._store, done, everything=everything)
+            await self._at_work.write_in_steps(steps)
+        return done
+
+    async def run_maintenance(self, interval_s: float = MAINTENANCE_S) -> None:
+        """Run maintenance from time to time, without end; a failing run is logged."""
+        while True:
+            try:
+                done = await self.maintain()
+            except BridgeError as error:
+                _log.warning("history.maintenance_failed", problem=error.message)
+            else:
+                if done.merged or done.deleted:
+                    _log.info(
+                        "history.maintained",
+                        moved=done.moved,
+                        merged=done.merged,
+                        deleted=done.deleted,
+                    )
+            await asyncio.sleep(interval_s)
+
+    async def stats(self) -> HistoryStats:
+        """Count what the store holds."""
+        return await self._at_work.read(lambda: read_stats(self._store))
+
+    async def verify(self, progress: Progress | None = None) -> Verified:
+        """Read everything and say what is wrong with it; maintenance waits meanwhile.
+
+        Args:
+            progress: Told how many parts of months have been read, and of how many.
+        """
+        told = self._telling(progress)
+        async with self._changing:
+            return await self._at_work.read_long(lambda: verify(self._store, told))
+
+    async def export(self, request: ExportRequest) -> AsyncIterator[bytes]:
+        """Give points as a stream of CSV or Parquet.
+
+        Raises:
+            BadRequestError: Nothing matches, or it cannot be written so.
+            BridgeError: The store failed; what has been given is incomplete.
+        """
+        workers = self._at_work
+        await workers.read(lambda: exporting.check(self._store, request))
+        source, sink = os.pipe()
+        work = asyncio.ensure_future(
+            workers.read_long(lambda: exporting.export(self._store, request, sink))
+        )
         try:
-            self._database.open()
-            migrate(self._database)
-            with self._database.cursor() as cursor:
-                self._series = SeriesTable.load(cursor)
-        except BaseException:
-            self._database.close()
-            self._lock.release()
-            raise
-        self._readers = ThreadPoolExecutor(_READERS, "history-read")
-        self._writer = ThreadPoolExecutor(1, "history-write")
+            while piece := await asyncio.to_thread(os.read, source, _PIECE):
+                yield piece
+        finally:
+            os.close(source)  # a writer that nobody reads any more fails and ends
+            failed = (await asyncio.gather(work, return_exceptions=True))[0]
+        if isinstance(failed, BaseException):
+            raise failed
 
-    def _close(self) -> None:
-        for pool in (self._readers, self._writer):
-            if pool is not None:
-                pool.shutdown(cancel_futures=True)
-        self._readers = self._writer = None
-        self._database.close()
-        self._lock.release()
+    async def import_file(self, path: Path, progress: Progress | None = None) -> Imported:
+        """Store the points of a CSV or Parquet file; the same once more changes nothing.
 
-    async def _read(self, work: Callable[[], ResultT]) -> ResultT:
-        return await self._in(self._readers, work)
+        An import that was broken off goes on with the month it was in.
 
-    async def _write(self, work: Callable[[], ResultT]) -> ResultT:
-        return await self._in(self._writer, work)
+        Args:
+            path: The file.
+            progress: Told how many rows are stored, and of how many.
 
-    async def _in(self, pool: ThreadPoolExecutor | None, work: Callable[[], ResultT]) -> ResultT:
-        if pool is None:
+        Raises:
+            BadRequestError: A row is wrong; nothing has been stored.
+            HistoryFullError: The disk is full; whole months may have been stored.
+            BridgeError: The store failed; the same.
+        """
+        workers, store = self._at_work, self._store
+        checked = await workers.read_long(lambda: importing.check(store, path))
+        done = Imported(checked.rows)
+        told = self._telling(progress)
+        async with self._changing:
+            numbers = await workers.write(lambda: importing.number(store, checked, done))
+            staged = await workers.read_long(lambda: importing.stage(store, checked, numbers))
+            try:
+                steps = importing.store_staged(
+                    store, staged, checked, done, lambda rows: told(rows, checked.rows)
+                )
+                await workers.write_in_steps(steps)
+            finally:
+                staged.unlink(missing_ok=True)
+        return done
+
+    async def back_up(self, folder: Path) -> BackedUp:
+        """Copy the store into another folder, or bring an earlier copy there up to date.
+
+        Raises:
+            BridgeError: The folder cannot be used, or there is no room.
+        """
+        return await self._at_work.read_long(lambda: back_up(self._store, folder))
+
+    async def set_aside(self, path: Path) -> Path | None:
+        """Go on without a damaged Parquet file, which is moved into ``set-aside``.
+
+        Args:
+            path: As in the error's message, or below the folder (``raw/2026-03....parquet``).
+
+        Returns:
+            Where the file is now; None when it was missing.
+
+        Raises:
+            NotFoundError: The store knows no such file.
+        """
+        async with self._changing:
+            return await self._at_work.write(lambda: set_file_aside(self._store, path))
+
+    def _telling(self, progress: Progress | None) -> Progress:
+        """Let a worker thread tell of its progress in the event loop."""
+        if progress is None:
+            return lambda _done, _total: None
+        loop = asyncio.get_running_loop()
+
+        def tell(done: int, total: int) -> None:
+            loop.call_soon_threadsafe(progress, done, total)
+
+        return tell
+
+    @property
+    def _at_work(self) -> Workers:
+        if self._workers is None:
             raise UnavailableError("the recording is not open")
-        return await asyncio.get_running_loop().run_in_executor(pool, work)
+        return self._workers

@@ -34,7 +34,26 @@ def _begin(cursor: Cursor) -> None:
     )
 
 
-STEPS: tuple[Callable[[Cursor], None], ...] = (_begin,)
+def _months(cursor: Cursor) -> None:
+    """Older points go into monthly files; what comes late for them waits in a table."""
+    cursor.execute("ALTER TABLE points RENAME TO recent")
+    cursor.execute(
+        "CREATE TABLE late (series BIGINT NOT NULL, time BIGINT NOT NULL, value DOUBLE NOT NULL)"
+    )
+    cursor.execute(
+        "CREATE TABLE files (month INTEGER NOT NULL, low BIGINT NOT NULL, high BIGINT NOT NULL, "
+        "tier VARCHAR NOT NULL, name VARCHAR NOT NULL, rows BIGINT NOT NULL, "
+        "size BIGINT NOT NULL, first_ms BIGINT NOT NULL, last_ms BIGINT NOT NULL, "
+        "changed_ms BIGINT NOT NULL)"
+    )
+    cursor.execute(
+        "CREATE TABLE coverage "
+        "(month INTEGER NOT NULL, series BIGINT NOT NULL, lost INTEGER NOT NULL)"
+    )
+    cursor.execute("CREATE TABLE imports (file VARCHAR NOT NULL, month INTEGER NOT NULL)")
+
+
+STEPS: tuple[Callable[[Cursor], None], ...] = (_begin, _months)
 VERSION = len(STEPS)
 
 

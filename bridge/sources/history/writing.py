@@ -11,6 +11,7 @@ from bridge.catalog import Kind
 from bridge.errors import BadRequestError
 from bridge.model import LabelEra
 from bridge.sources.history.database import relation
+from bridge.sources.history.meta import set_meta
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,9 +21,36 @@ if TYPE_CHECKING:
     from bridge.model import PointBatch
     from bridge.sources.history.database import Cursor
     from bridge.sources.history.series import NewSeries
+    from bridge.sources.history.store import Store
+
+#: Bytes of disk a point needs at most until it is in a file.
+_ROOM = 100
 
 #: The times that can be recorded, in epoch milliseconds: 1970 up to 2100, end exclusive.
 FIRST_MS, LAST_MS = 0, 4_102_444_800_000
+
+
+def write_batch(store: Store, batch: PointBatch, eras: Sequence[LabelEra]) -> None:
+    """Store points and eras in one transaction.
+
+    Raises:
+        BadRequestError: As ``check_batch``.
+        BridgeError: Nothing of it has been stored.
+    """
+    check_batch(batch)
+    store.require_room(_ROOM * len(batch.values))
+    numbers, added = store.series.assign(batch.keys)
+    with store.database.transaction() as cursor:
+        add_series(cursor, added)
+        late = add_points(
+            cursor, numbers[batch.series], batch.stamps_ms, batch.values, store.moved_until
+        )
+        add_eras(cursor, eras)
+        set_meta(cursor, "written_ms", store.now_ms())
+    store.series.publish(added)
+    if late:
+        store.late_changed_ms = store.now_ms()
+    store.tidy_log()
 
 
 def check_batch(batch: PointBatch) -> None:
@@ -70,30 +98,47 @@ def add_series(cursor: Cursor, added: Sequence[NewSeries]) -> None:
 
 def add_points(
     cursor: Cursor,
-    table: str,
     numbers: NDArray[np.int64],
     stamps: NDArray[np.int64],
     values: NDArray[np.float64],
-) -> None:
-    """Store points of series, by their numbers; of two for one time the later one counts."""
+    moved_until: int,
+) -> bool:
+    """Store points of series, by their numbers; of two for one time the later one counts.
+
+    Returns:
+        Whether some came late: for times from which points move into files.
+    """
     if not len(numbers):
-        return
+        return False
     order = np.lexsort((stamps, numbers))  # stable: equal ones stay in their order
     numbers, stamps, values = numbers[order], stamps[order], values[order]
     last = np.append((numbers[1:] != numbers[:-1]) | (stamps[1:] != stamps[:-1]), True)
     if not last.all():
         numbers, stamps, values = numbers[last], stamps[last], values[last]
-    span = f"time BETWEEN {int(stamps.min())} AND {int(stamps.max())}"
-    with relation(cursor, "incoming", series=numbers, time=stamps, value=values):
-        known = cursor.execute(f"SELECT 1 FROM {table} WHERE {span} LIMIT 1").fetchone()
-        if known is None:
-            cursor.execute(f"INSERT INTO {table} SELECT series, time, value FROM incoming")
-            return
-        replace_points(cursor, table, "incoming", span)
+    late = stamps < moved_until
+    for table, own in (("late", late), ("recent", ~late)):
+        if own.any():
+            with relation(
+                cursor, "incoming", series=numbers[own], time=stamps[own], value=values[own]
+            ):
+                put(cursor, table, "incoming", int(stamps[own].min()), int(stamps[own].max()))
+    return bool(late.any())
 
 
-def replace_points(cursor: Cursor, table: str, incoming: str, span: str) -> None:
-    """Store the rows of a relation, unique by series and time, that are not yet stored so."""
+def put(cursor: Cursor, table: str, incoming: str, first_ms: int, last_ms: int) -> None:
+    """Store the rows of a relation, unique by series and time, that are not stored so.
+
+    Args:
+        cursor: Inside a transaction.
+        table: ``recent`` or ``late``.
+        incoming: The relation, with ``series``, ``time`` and ``value``.
+        first_ms: Its earliest time.
+        last_ms: Its latest one.
+    """
+    span = f"time BETWEEN {first_ms} AND {last_ms}"
+    if cursor.execute(f"SELECT 1 FROM {table} WHERE {span} LIMIT 1").fetchone() is None:
+        cursor.execute(f"INSERT INTO {table} SELECT series, time, value FROM {incoming}")
+        return
     cursor.execute(
         f"DELETE FROM {table} AS old USING {incoming} AS new WHERE old.{span} "
         "AND old.series = new.series AND old.time = new.time AND old.value <> new.value"

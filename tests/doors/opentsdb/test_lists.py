@@ -223,6 +223,13 @@ def test_limits_and_pages(client: httpx.Client, base: str) -> None:
     assert page(limit=0) == page(limit=100_000) == page() == (MACHINES, 4)
 
 
+def test_a_limit_cuts_off_no_value_that_is_asked_for(client: httpx.Client, base: str) -> None:
+    answer = get(client, base, "search/lookup", m=f"{CPU}{{cluster=*}}", limit=2)
+    assert [one["tags"]["cluster"] for one in answer["results"]] == ["prod", "test"]
+    rest = get(client, base, "search/lookup", m=f"{CPU}{{cluster=*}}", limit=2, start_index=2)
+    assert sorted(machines(answer) + machines(rest)) == MACHINES
+
+
 @pytest.mark.parametrize("metric", ["", "*"])
 def test_series_of_every_metric(client: httpx.Client, base: str, metric: str) -> None:
     answer = get(client, base, "search/lookup", m=f"{metric}{{vm=vm-101}}", limit=0)

@@ -202,6 +202,56 @@ def test_tasks_are_annotations_of_the_first_series(post: Post) -> None:
     assert answer(post, page(sub(tags={"vm": "vm-999"}))) == []
 
 
+@pytest.mark.parametrize("form", [go, page])
+def test_tasks_without_any_history(
+    client: httpx.Client, form: Callable[..., dict[str, Any]]
+) -> None:
+    source = MemorySource(failure=UpstreamError("down"))
+    with serving(make_app(source)) as url:
+
+        def ask(metric: str, **more: Any) -> Any:
+            body = {**form(sub(metric, aggregator="sum", **more)), "start": NOW - 3600 - 1800}
+            response = client.post(f"{url}/api/query", json=body)
+            assert response.status_code == 200, response.text
+            return response.json()
+
+        (element,) = ask("live:task")
+        assert (element["metric"], element["tags"]) == ("live:task", {})
+        assert element["dps"] == {str(NOW - 5400): 1.0}  # began before the range
+        assert [note["startTime"] for note in element["annotations"]] == [NOW - 7200]
+        assert element["globalAnnotations"] == element["annotations"]
+        (element,) = ask("live:task{state=doing}", downsample="1m-avg")
+        assert [note["description"] for note in element["annotations"]] == ["addFiler: doing, 40 %"]
+        assert ask("live:task{state=cancelled}") == []
+    assert source.asked == []
+
+
+def test_tasks_beside_history(post: Post) -> None:
+    body = {**page(sub(), sub("live:task"), sub(MEM)), "start": NOW - 3 * 3600}
+    cpu, tasks, memory = answer(post, body)
+    assert [one["query"]["index"] for one in (cpu, tasks, memory)] == [0, 1, 2]
+    assert cpu["globalAnnotations"] == tasks["annotations"]
+    assert "globalAnnotations" not in memory
+
+
+@pytest.mark.parametrize(
+    ("query", "words", "details"),
+    [
+        (sub("live:vm"), "expected live:task", "metric, position 0"),
+        (sub("live:task{state="), "'{' is not closed", "metric, position 9"),
+        (sub("live:task{zone=a}"), "", "metric"),
+        (sub("live:task", tags={"vm": "*"}), "'live:task' takes no tags and no rate", "filters"),
+        (sub("live:task", rate=True), "'live:task' takes no tags and no rate", "rate"),
+    ],
+)
+def test_tasks_that_are_refused(
+    post: Post, query: dict[str, Any], words: str, details: str
+) -> None:
+    error = assert_union(post("/api/query", go(query)), 400)
+    assert error["message"].startswith(words)
+    assert error["details"].startswith(f"queries[0].{details}")
+
+
 # Tolerance
 
 
