@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import time
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from bridge.catalog import catalogue
+from bridge.chores import Chores
+from bridge.control import serve_control
 from bridge.doors import annotations as annotations_door
 from bridge.doors import measure, opentsdb, operations, query, rows, simplejson, simpod
 from bridge.doors.auth import Admission, AuthMiddleware
@@ -31,7 +34,7 @@ from bridge.ovh.recorder import Recorder
 from bridge.ovh.token import TokenKeeper
 from bridge.recording import RecordingKeeper
 from bridge.settings import SettingsError
-from bridge.sources.history import History
+from bridge.sources.history import History, Retention
 from bridge.sources.merged import MergedSources
 from bridge.sources.opentsdb import OpenTsdb
 from bridge.sources.ovhcloud import OvhCloud
@@ -42,6 +45,7 @@ from bridge.telemetry import BridgeCollector, LoopLag, new_registry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from pathlib import Path
 
     from bridge.model import Source
     from bridge.settings import Settings
@@ -58,6 +62,7 @@ class Bridge:
         history: The recording; None without a folder for it.
         recorder: Writes to it.
         recording: Keeps it open.
+        chores: Work on it that a person starts.
     """
 
     settings: Settings
@@ -70,6 +75,7 @@ class Bridge:
     history: History | None = None
     recorder: Recorder | None = None
     recording: RecordingKeeper | None = None
+    chores: Chores | None = None
 
     def readiness(self) -> tuple[bool, tuple[str, ...]]:
         """Tell whether questions can be answered, and what is wrong, in words."""
@@ -112,13 +118,22 @@ def build_bridge(settings: Settings) -> Bridge:
     )
     keepers: dict[str, TokenKeeper] = {}
     histories: dict[str, OvhCloud] = {}
-    history = recorder = recording = None
+    sources: dict[str, Source] = {}
+
+    def upstreams() -> list[Source]:
+        own = [sources["opentsdb"]] if "opentsdb" in sources else []
+        return [*own, *ovhcloud.each()]
+
+    history = recorder = recording = chores = None
+    metrics = catalogue(diskspace_unit=settings.diskspace_unit)
     labels = LabelCache(lambda: inventory.snapshot)
     if settings.history_dir is not None:
-        history = History(settings.history_dir, memory_mb=settings.history_memory_mb)
+        history = _recording_of(settings, settings.history_dir)
         expiries = {name: ExpiryWatch(api, clock=time.time) for name, api in apis.items()}
         recorder = Recorder(history, history, expiries)
-        recording = RecordingKeeper(history, recorder)
+        chores = Chores(history, settings.history_dir, metrics, upstreams)
+        control = functools.partial(serve_control, chores, settings.history_dir)
+        recording = RecordingKeeper(history, recorder, control)
         labels = LabelCache(lambda: inventory.snapshot, lambda: recorder.eras)
         if settings.record:
             inventory.subscribe(recorder.hear)
@@ -144,8 +159,6 @@ def build_bridge(settings: Settings) -> Bridge:
         )
         return histories[service]
 
-    metrics = catalogue(diskspace_unit=settings.diskspace_unit)
-    sources: dict[str, Source] = {}
     if history is not None:
         sources["recording"] = recorded(history, metrics)
     if settings.opentsdb_url is not None:
@@ -157,8 +170,10 @@ def build_bridge(settings: Settings) -> Bridge:
             token=settings.opentsdb_token,
             clock=time.monotonic,
         )
+    ovhcloud = ServiceSources(services, open_source)
     if accounts:
-        sources["ovhcloud"] = ServiceSources(services, open_source)
+        sources["ovhcloud"] = ovhcloud
+
     engine = Engine(
         _one_of(
             [sources[name] for name in settings.history_order if name in sources],
@@ -182,7 +197,13 @@ def build_bridge(settings: Settings) -> Bridge:
         history,
         recorder,
         recording,
+        chores,
     )
+
+
+def _recording_of(settings: Settings, folder: Path) -> History:
+    kept = Retention(settings.history_raw_days, settings.history_10m_days, settings.history_1h_days)
+    return History(folder, kept, memory_mb=settings.history_memory_mb)
 
 
 def _one_of(sources: Sequence[Source], identity: Callable[[str], tuple[str, ...]]) -> Source:

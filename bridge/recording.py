@@ -13,6 +13,8 @@ import structlog
 from bridge.errors import BridgeError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from bridge.ovh.recorder import Recorder
     from bridge.ovh.throttle import Sleep
     from bridge.sources.history import History
@@ -30,14 +32,20 @@ class RecordingKeeper:
     Args:
         history: The recording.
         recorder: Writes to it.
+        work: More to run while it is open.
         sleep: Coroutine that waits, in seconds.
     """
 
     def __init__(
-        self, history: History, recorder: Recorder, *, sleep: Sleep = asyncio.sleep
+        self,
+        history: History,
+        recorder: Recorder,
+        *work: Callable[[], Awaitable[None]],
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._history = history
         self._recorder = recorder
+        self._work = work
         self._sleep = sleep
         self._is_open = False
         self._problem: str | None = None
@@ -67,7 +75,9 @@ class RecordingKeeper:
         log.info("recording_opened")
         # Labels of the past are known from here on, before the first poll is over.
         await self._recorder.open()
-        await self._recorder.run()
+        await asyncio.gather(
+            self._recorder.run(), self._history.run_maintenance(), *(work() for work in self._work)
+        )
 
     async def close(self) -> None:
         """Close the recording, after what is being written."""

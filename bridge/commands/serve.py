@@ -42,8 +42,8 @@ def run_bridge(settings: Settings, read_again: Callable[[], Settings]) -> None:
     """
     configure_logs(settings.log_level, settings.log_format)
     given = settings
-    if settings.record and settings.history_dir is None:
-        settings = settings.model_copy(update={"history_dir": HISTORY_DIR.expanduser()})
+    if settings.record:
+        settings = recording_settings(settings)
     listening = listen(settings.host, settings.port)
     admission = Admission(settings.credentials)
     tls = _tls(settings)
@@ -88,6 +88,13 @@ def run_bridge(settings: Settings, read_again: Callable[[], Settings]) -> None:
         trusted_proxies=settings.trusted_proxies,
     )
     log.info("stopped")
+
+
+def recording_settings(settings: Settings) -> Settings:
+    """Return settings that name a folder of the recording."""
+    if settings.history_dir is not None:
+        return settings
+    return settings.model_copy(update={"history_dir": HISTORY_DIR.expanduser()})
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
