@@ -89,11 +89,11 @@ class Server:
 
     def post(self, path: str, body: bytes) -> Timing:
         """Send one request on a kept connection and read the whole answer."""
-        cpu = self._cpu_ms()
+        cpu = self.cpu_ms()
         started = time.perf_counter()
         answer = self._ask("POST", path, body)
         wall = (time.perf_counter() - started) * 1000
-        return Timing(wall, self._cpu_ms() - cpu, answer)
+        return Timing(wall, self.cpu_ms() - cpu, answer)
 
     def resident_mb(self) -> float:
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
@@ -114,7 +114,8 @@ class Server:
             sys.exit(f"{self.name} answered {reply.status} to {method} {path}: {answer[:500]!r}")
         return answer
 
-    def _cpu_ms(self) -> float:
+    def cpu_ms(self) -> float:
+        """Return the processor time the process has used so far."""
         stat = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return 1000 * (int(stat[11]) + int(stat[12])) / _TICKS_PER_S
 

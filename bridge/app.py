@@ -36,6 +36,7 @@ from bridge.recording import RecordingKeeper
 from bridge.settings import SettingsError
 from bridge.sources.history import History, Retention
 from bridge.sources.merged import MergedSources
+from bridge.sources.offered import ovhcloud_history
 from bridge.sources.opentsdb import OpenTsdb
 from bridge.sources.ovhcloud import OvhCloud
 from bridge.sources.recorded import recorded
@@ -81,7 +82,7 @@ class Bridge:
         """Tell whether questions can be answered, and what is wrong, in words."""
         services = self.inventory.snapshot.services.values()
         reasons = [*self.inventory.problems()]
-        if not services and not reasons:
+        if not reasons and all(service.state == "warming" for service in services):
             reasons.append("the inventory is being read for the first time")
         reasons += [
             f"{name}: OVHcloud does not offer vScope history; live tables are not affected"
@@ -172,7 +173,7 @@ def build_bridge(settings: Settings) -> Bridge:
         )
     ovhcloud = ServiceSources(services, open_source)
     if accounts:
-        sources["ovhcloud"] = ovhcloud
+        sources["ovhcloud"] = ovhcloud_history(ovhcloud, metrics)
 
     engine = Engine(
         _one_of(

@@ -70,11 +70,15 @@ def demo(
     port: Annotated[
         int, typer.Option("--port", envvar="PORT", min=0, max=65_535, help="Of the bridge.")
     ] = 8080,
-    token: Token = True,
+    token: Token = False,
+    recorded_days: Annotated[
+        int, typer.Option("--recorded-days", min=0, help="Days recorded already.")
+    ] = 30,
     seed: Seed = 1,
 ) -> None:
     """Try the bridge with a simulated OVHcloud; no account is needed."""
-    run_demo(DemoOptions(vms=vms, hosts=hosts, offer_token=token, seed=seed), port)
+    options = DemoOptions(vms=vms, hosts=hosts, offer_token=token, seed=seed)
+    run_demo(options, port, recorded_days=recorded_days)
 
 
 @app.command()

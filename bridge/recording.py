@@ -1,4 +1,4 @@
-"""Opens the recording in the background, and again as long as that fails.
+"""Opens the recording in the background, and again as long as that fails; then keeps it.
 
 A bridge whose recording cannot be opened serves everything else, and says so.
 """
@@ -68,20 +68,26 @@ class RecordingKeeper:
         return None
 
     async def run(self) -> None:
-        """Open the recording, then record for ever."""
+        """Open the recording, then record and maintain it for ever."""
         while not await self._open():
             await self._sleep(RETRY_S)
         self._is_open = True
         log.info("recording_opened")
-        # Labels of the past are known from here on, before the first poll is over.
-        await self._recorder.open()
         await asyncio.gather(
-            self._recorder.run(), self._history.run_maintenance(), *(work() for work in self._work)
+            self._recorder.run(), self._maintain(), *(work() for work in self._work)
         )
 
     async def close(self) -> None:
         """Close the recording, after what is being written."""
         await self._history.close()
+
+    async def _maintain(self) -> None:
+        while True:
+            try:
+                await self._history.run_maintenance()
+            except Exception:  # recording must outlive a mistake in maintenance
+                log.exception("maintenance_failed")
+            await self._sleep(RETRY_S)
 
     async def _open(self) -> bool:
         try:

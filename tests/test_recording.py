@@ -140,6 +140,24 @@ async def test_a_recording_that_cannot_be_opened_stops_nothing(
     assert blocked.read_text() == "no folder"
 
 
+async def test_a_mistake_in_maintenance_does_not_end_recording(
+    simulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_S", 0.01)
+    failed = 0
+
+    async def fails(_: History) -> None:
+        nonlocal failed
+        failed += 1
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(History, "run_maintenance", fails)
+    with serving(create_app(settings_of(simulator, tmp_path)), lifespan="on") as url:
+        until(lambda: failed > 2)
+        until(lambda: figures(url).get("vscope_bridge_recording_points_total", 0) > 0)
+    assert await stored(tmp_path, AGE)
+
+
 async def test_recording_can_be_switched_off(simulator: str, tmp_path: Path) -> None:
     settings = settings_of(simulator, tmp_path, record=False)
     with serving(create_app(settings), lifespan="on") as url:

@@ -88,6 +88,7 @@ log_level = "debug"
 poll_interval_s = 1
 deadline_s = 5
 metrics_hosts = ["127.0.0.1"]
+record = false
 protocol = "{protocol}"
 
 [[credentials]]
@@ -196,6 +197,13 @@ def test_a_dead_machine_ends_although_the_front_end_draws_it_on(stand: Stand) ->
 QUERY = "avg:5m-avg:vscope.vm.cpu.usage.perc{cluster=*}"
 
 
+def evaluate(stand: Stand) -> httpx.Response:
+    """Ask as an alert rule on the OpenTSDB datasource does."""
+    query = {"metric": "vscope.vm.cpu.usage.perc", "aggregator": "avg", "tags": {"vm": "*"}}
+    body = {"start": "15m-ago", "queries": [{**query, "downsample": "1m-avg"}]}
+    return stand.client.post("/api/query", json=body, headers={"FromAlert": "true"})
+
+
 @pytest.mark.parametrize("protocol", ["opentsdb", "warp10"])
 def test_stalled_history_is_504_within_the_deadline(stand: Stand, protocol: str) -> None:
     assert stand.series(1, QUERY).status_code == 200
@@ -206,6 +214,9 @@ def test_stalled_history_is_504_within_the_deadline(stand: Stand, protocol: str)
     assert slow.status_code == 504, slow.text
     assert slow.json()["error"]["code"] == 504
     assert "did not answer within" in slow.json()["message"]
+    alert = evaluate(stand)
+    assert alert.status_code == 504, alert.text
+    assert "did not answer within" in alert.json()["error"]["message"]
     httpx.delete(faults).raise_for_status()
     assert stand.series(1, QUERY).status_code == 200
 
@@ -232,6 +243,9 @@ def test_killing_ovhcloud_gives_clear_errors_and_recovery(stand: Stand) -> None:
     refused = stand.series(1, QUERY)
     assert refused.status_code == 502
     assert "127.0.0.1 refused the connection" in refused.json()["message"]
+    alert = evaluate(stand)
+    assert alert.status_code == 502
+    assert "127.0.0.1 refused the connection" in alert.json()["error"]["message"]
     for _ in range(400):
         unready = stand.client.get("/readyz")
         if unready.status_code == 503:
@@ -248,7 +262,7 @@ def test_killing_ovhcloud_gives_clear_errors_and_recovery(stand: Stand) -> None:
     stand.start_simulator()
     stand.wait_until_ready()
     for _ in range(400):
-        if stand.series(1, QUERY).status_code == 200:
+        if stand.series(1, QUERY).status_code == evaluate(stand).status_code == 200:
             break
         time.sleep(0.05)
     assert stand.series(1, QUERY).json()

@@ -100,16 +100,17 @@ def _states(
         found = list(readings(poll))
         for era in ledger.note(poll, found):
             eras[era.kind, era.datacenter, era.value, era.since_ms] = era
-        for key, value in ledger.entries(poll, found):
-            if key.metric in own:
-                stamps, values = seen[key]
-                stamps.append(at)
-                values.append(value)
+        for keys, figures in ledger.entries(poll, found):
+            for key, value in zip(keys, figures, strict=True):
+                if key.metric in own:
+                    stamps, values = seen[key]
+                    stamps.append(at)
+                    values.append(value)
     times = np.array(polled, dtype=np.int64)
     lines = []
     for key, (stamps, values) in seen.items():
-        line = _held(np.array(stamps), np.array(values), times, grid)
-        lines.append((key, line[0] * 1_000_000, line[1]))
+        kept, held = _held(np.array(stamps), np.array(values), times, grid)
+        lines.append((key, kept * 1_000_000, held))
     return _batch(lines), tuple(eras.values())
 
 

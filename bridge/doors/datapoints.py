@@ -9,6 +9,7 @@ measured the way with one list a point two to seven times slower).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
@@ -70,9 +71,7 @@ class DatapointsEncoder:
     """
 
     def __init__(self, *, step_ms: int = 0, tolerance_ms: int = 0) -> None:
-        self._step_ms = step_ms
-        self._longest_ms = step_ms + tolerance_ms
-        self._axes = Axes(self._axis)
+        self._axes = Axes(partial(_axis, step_ms=step_ms, longest_ms=step_ms + tolerance_ms))
 
     def encode(self, stamps_ms: Stamps, values: Values) -> bytes:
         """Return ``[[value|null, stamp], ...]`` as JSON.
@@ -88,14 +87,15 @@ class DatapointsEncoder:
             values = np.insert(values, axis.holes, np.nan)
         return axis.template % tuple(column(values).split(b","))
 
-    def _axis(self, stamps_ms: Stamps) -> _Axis:
-        holes = np.empty(0, dtype=np.intp)
-        if self._step_ms:
-            before = np.flatnonzero(np.diff(stamps_ms) > self._longest_ms)
-            holes = before + 1
-            stamps_ms = np.insert(stamps_ms, holes, stamps_ms[before] + self._step_ms)
-        places = column(stamps_ms).replace(b",", b"],[%b,")
-        return _Axis(holes, b"[[%b," + places + b"]]")
+
+def _axis(stamps_ms: Stamps, *, step_ms: int, longest_ms: int) -> _Axis:
+    holes = np.empty(0, dtype=np.intp)
+    if step_ms:
+        before = np.flatnonzero(np.diff(stamps_ms) > longest_ms)
+        holes = before + 1
+        stamps_ms = np.insert(stamps_ms, holes, stamps_ms[before] + step_ms)
+    places = column(stamps_ms).replace(b",", b"],[%b,")
+    return _Axis(holes, b"[[%b," + places + b"]]")
 
 
 def column(numbers: Stamps | Values) -> bytes:

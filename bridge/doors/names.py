@@ -191,6 +191,10 @@ def _sorted(choices: Iterable[Choice]) -> tuple[Choice, ...]:
 
 def _objects(snapshot: Snapshot, kind: Kind) -> Iterator[dict[str, str]]:
     """Yield the labels of every object of a kind, as its series carry them."""
+    if kind is Kind.ACCOUNT:
+        accounts = {service.account for service in snapshot.services.values()}
+        yield from ({"account": name} for name in sorted(accounts))
+        return
     table = {Kind.DATASTORE: "filer", Kind.HOST: "host", Kind.VM: "vm"}.get(kind)
     if table is None:
         return

@@ -18,12 +18,7 @@ from bridge.doors.http import read_object
 from bridge.doors.payload import Wanted, apply_payload, label_filters
 from bridge.engine.calendar import zone
 from bridge.engine.engine import SERVICE_LABELS
-from bridge.engine.grammar import (
-    LiveTarget,
-    SeriesTarget,
-    parse_filters,
-    parse_target,
-)
+from bridge.engine.grammar import LiveTarget, SeriesTarget, parse_filters, parse_target
 from bridge.engine.lexemes import unknown
 from bridge.errors import BadRequestError
 from bridge.model import FilterKind, Window
@@ -99,8 +94,7 @@ async def read_given(request: Request, *, max_bytes: int) -> dict[str, Any]:
     """
     given: dict[str, Any] = {}
     for name, text in request.query_params.multi_items():
-        if text:
-            given.setdefault(name, []).append(text)
+        given.setdefault(name, []).extend([text] if text else [])
     if request.method != "POST":
         return given
     for name, value in (await read_object(request, max_bytes=max_bytes)).items():

@@ -17,6 +17,7 @@ from bridge.engine.engine import SERVICE_LABELS
 from bridge.engine.functions import AGGREGATORS, DOWNSAMPLERS, FILLS
 from bridge.engine.grammar import LiveTarget, SeriesTarget, parse_downsample, parse_rate
 from bridge.engine.lexemes import Value, as_filter, check_legend, parse_choice, unknown
+from bridge.engine.steps import choose_step
 from bridge.errors import BadRequestError
 from bridge.model import Downsample, FilterKind
 from bridge.ovh.live import live_columns
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bridge.catalog import Metric
-    from bridge.model import TagFilter
+    from bridge.model import TagFilter, Window
 
 ReadT = TypeVar("ReadT")
 
@@ -63,6 +64,22 @@ class Wanted:
     function: str = "avg"
     fill: str = "none"
     table: bool = False
+
+    def buckets(
+        self,
+        window: Window,
+        *,
+        interval_ms: int | None,
+        max_points: int | None,
+        source_step_ms: int,
+    ) -> Downsample:
+        """Return the downsampling the text asks for, else one that fits (``choose_step``)."""
+        if isinstance(self.target, SeriesTarget) and self.target.downsample is not None:
+            return self.target.downsample
+        step_ms = choose_step(
+            window, interval_ms=interval_ms, max_points=max_points, source_step_ms=source_step_ms
+        )
+        return Downsample(step_ms, self.function, self.fill)
 
 
 def apply_payload(

@@ -20,9 +20,8 @@ from bridge.doors.in_order import in_order
 from bridge.doors.payload import Wanted, apply_payload
 from bridge.doors.titles import Named
 from bridge.engine.grammar import LiveTarget, SeriesTarget, parse_target
-from bridge.engine.steps import choose_step
 from bridge.errors import BadRequestError, BridgeError, TooMuchError
-from bridge.model import Downsample, Query
+from bridge.model import Query
 from bridge.offload import in_slices
 from bridge.ovh.live import Table, live_columns, live_table
 
@@ -197,15 +196,11 @@ async def _run(doorway: Doorway, ask: Ask, target: Target) -> Result:
     if ask.window is None:
         raise BadRequestError("a range is needed", field="range")
     metric = doorway.engine.require_metric(wanted.metric)
-    downsample = wanted.downsample or Downsample(
-        choose_step(
-            ask.window,
-            interval_ms=ask.interval_ms,
-            max_points=ask.max_points,
-            source_step_ms=doorway.limits.source_step_ms,
-        ),
-        target.wanted.function,
-        target.wanted.fill,
+    downsample = target.wanted.buckets(
+        ask.window,
+        interval_ms=ask.interval_ms,
+        max_points=ask.max_points,
+        source_step_ms=doorway.limits.source_step_ms,
     )
     table = target.wanted.table
     filters = narrow_series(wanted.filters, ask.adhoc, metric)

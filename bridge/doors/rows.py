@@ -107,15 +107,11 @@ def _quality(parameters: str) -> float:
 
 
 async def _series(doorway: Doorway, asked: Asked, target: SeriesTarget, *, as_csv: bool) -> bytes:
-    downsample = target.downsample or Downsample(
-        choose_step(
-            asked.window,
-            interval_ms=asked.interval_ms,
-            max_points=asked.points,
-            source_step_ms=doorway.limits.source_step_ms,
-        ),
-        asked.wanted.function,
-        asked.wanted.fill,
+    downsample = asked.wanted.buckets(
+        asked.window,
+        interval_ms=asked.interval_ms,
+        max_points=asked.points,
+        source_step_ms=doorway.limits.source_step_ms,
     )
     query = Query(
         target.metric,

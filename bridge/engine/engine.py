@@ -14,7 +14,12 @@ import numpy as np
 
 from bridge.catalog import CHANGING_LABELS, OBJECT_LABEL, Kind, uncatalogued
 from bridge.engine.aggregate import aggregate
-from bridge.engine.downsample import downsample_points, fill_gaps
+from bridge.engine.downsample import (
+    downsample_points,
+    fill_gaps,
+    merge_buckets,
+    needed_columns,
+)
 from bridge.engine.filters import match_all
 from bridge.engine.moves import cut
 from bridge.engine.plan import make_plan
@@ -161,17 +166,26 @@ class Engine:
         try:
             fetched = await self._fetch(query, plan, pushed, on_missing)
         except NotOfferedError as error:
-            # Nobody can have this metric: a word beside the empty graph, where it is seen.
-            if not (query.partial and metric.unrecorded):
-                raise
-            return Answer((), (error.message,))
+            # Not every history can have it: a word beside the empty graph, where it is seen.
+            words = metric.absence(error.message)
+            if words is None or not query.partial:
+                raise NotOfferedError(words or error.message) from error
+            return Answer((), (words,))
         if query.explicit_tags:
             asked = {flt.key for flt in query.filters}
             fetched = [(stored, line) for stored, line in fetched if set(stored) == asked]
         moving = CHANGING_LABELS.intersection(metric.all_labels, (f.key for f in query.filters))
         total = sum(len(stamps) for _, (stamps, _) in fetched)
         if moving:
-            cutting = _cut_all(query, plan, metric, fetched, labels, moving)
+            # Gaps and rates are a whole series' own, wherever it was: they come before the cut.
+            cutting = (
+                cut(
+                    _shape(line, query, plan),
+                    labels.history(metric.kind, stored, moving),
+                    rejoin=query.aggregator == "none",
+                )
+                for stored, line in fetched
+            )
             labelled = [part for parts in await in_slices(cutting, total) for part in parts]
         else:
             labelled = [(labels.enrich(metric.kind, stored), line) for stored, line in fetched]
@@ -228,10 +242,10 @@ class Engine:
             plan.scan_start_ms,
             plan.scan_end_ms,
             plan.step_ms,
-            frozenset({plan.function}),
+            needed_columns(plan, query.downsample),
             on_missing,
         )
-        lines = _from_buckets(await self._source.buckets(wanted), plan)
+        lines = _from_buckets(await self._source.buckets(wanted), query, plan)
         self._check_points(sum(len(stamps) for _, (stamps, _) in lines))
         return lines
 
@@ -261,6 +275,7 @@ class Engine:
                 "(setting max_series): filter, or group by fewer labels"
             )
         hidden = CHANGING_LABELS - {f.key for f in query.filters}
+        edges = np.array([query.window.start_ms, query.window.end_ms + 1], dtype=np.int64)
         for members in groups:
             lines = [own if shaped else _shape(own, query, plan) for _, own in members]
             lines = [line for line in lines if len(line[0])]
@@ -270,8 +285,7 @@ class Engine:
                 stamps, values = lines[0]
             else:
                 stamps, values = aggregate(lines, query.aggregator, of_rates=query.rate is not None)
-            low = stamps.searchsorted(query.window.start_ms)
-            high = stamps.searchsorted(query.window.end_ms, side="right")
+            low, high = stamps.searchsorted(edges).tolist()
             if low == high:
                 continue
             if np.isinf(values[low:high]).any():
@@ -295,23 +309,6 @@ def _shape(line: Line, query: Query, plan: Plan) -> Line:
     return line
 
 
-def _cut_all(
-    query: Query,
-    plan: Plan,
-    metric: Metric,
-    fetched: Iterable[Labelled],
-    labels: Enrichment,
-    moving: frozenset[str],
-) -> Iterator[list[Labelled]]:
-    """Cut every series where a label that was asked for changed.
-
-    Gaps and rates are a whole series' own, wherever it was, so they come before the cut.
-    """
-    for stored, line in fetched:
-        history = labels.history(metric.kind, stored, moving)
-        yield cut(_shape(line, query, plan), history, rejoin=query.aggregator == "none")
-
-
 def _downsampled(points: Iterable[Points], query: Query, plan: Plan) -> Iterator[Labelled]:
     for series in points:
         line = (series.stamps_ms, series.values)
@@ -320,9 +317,12 @@ def _downsampled(points: Iterable[Points], query: Query, plan: Plan) -> Iterator
         yield series.tags, line
 
 
-def _from_buckets(buckets: Iterable[Buckets], plan: Plan) -> list[Labelled]:
+def _from_buckets(buckets: Iterable[Buckets], query: Query, plan: Plan) -> list[Labelled]:
+    spec = query.downsample
     if plan.function is None:
         return []
+    if spec is not None and spec.calendar:
+        return [(one.tags, merge_buckets(one, query, spec, plan)) for one in buckets]
     return [(one.tags, (one.stamps_ms, one.columns[plan.function])) for one in buckets]
 
 

@@ -43,14 +43,14 @@ class Reading:
         tags: Of its series, sorted by key.
         labels: The labels it adds to its series, sorted by key; None when it could not be
             read in this poll.
-        values: Metrics and values, no more than were read in this poll.
+        values: By metric; no more than were read in this poll.
         sampled: Whether any performance value is among them.
     """
 
     key: ObjectKey
     tags: Tags
     labels: LabelPairs | None
-    values: tuple[tuple[str, float], ...]
+    values: Mapping[str, float]
     sampled: bool
 
 
@@ -94,20 +94,21 @@ def _each(
         key = (how.kind, datacenter, name)
         tags = tags_of(key, poll.service.name)
         if seen.read_at < poll.started_at:
-            yield Reading(key, tags, None, (), sampled=False)
+            yield Reading(key, tags, None, {}, sampled=False)
             continue
         answers = how.answers(seen.value)
-        values = []
+        # One container for all values: a tuple for each would keep the collector busy.
+        values: dict[str, float] = {}
         sampled = False
         for measure in how.measures:
             if measure.measured and not answers:
                 continue
             value = measure.value(seen.value, stamp_s)
             if value is not None:
-                values.append((measure.metric, value))
+                values[measure.metric] = value
                 sampled = sampled or measure.measured
         labels = tuple(sorted((k, text) for k, text in how.labels(seen.value).items() if text))
-        yield Reading(key, tags, labels, tuple(values), sampled)
+        yield Reading(key, tags, labels, values, sampled)
 
 
 def tags_of(key: ObjectKey, service: str) -> Tags:

@@ -25,12 +25,13 @@ from bridge.ovh.readings import readings
 from bridge.ovh.samples import recorded_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from bridge.model import LabelEra, PointBatch, Recording, Source
     from bridge.ovh.eras import ObjectKey
     from bridge.ovh.expiry import ExpiryWatch
     from bridge.ovh.objects import Poll
+    from bridge.ovh.samples import Subject
     from bridge.ovh.throttle import Clock
 
 #: Polls that may wait to be looked at; of more the oldest are lost.
@@ -115,16 +116,21 @@ class Recorder:
         self._heard.set()
 
     async def run(self) -> None:
-        """Record what is heard, for ever."""
+        """Read what is recorded, then record what is heard, for ever."""
+        # Labels of the past are known from here on, before the first poll is over.
+        await self._outlive(self.open())
         while True:
             await self._heard.wait()
             self._heard.clear()
             while self._polls:
-                poll = self._polls.popleft()
-                try:
-                    await self.record(poll)
-                except Exception:  # a background loop must outlive a mistake in one poll
-                    log.exception("recorder_failed", service=poll.service.name)
+                await self._outlive(self.record(self._polls.popleft()))
+
+    async def _outlive(self, work: Awaitable[object]) -> None:
+        """Do one piece of work; a mistake in it must not end the background loop."""
+        try:
+            await work
+        except Exception:
+            log.exception("recorder_failed")
 
     async def open(self) -> bool:
         """Read what an earlier run has recorded of labels and ages.
@@ -136,14 +142,22 @@ class Recorder:
             return True
         try:
             eras = await self._recording.eras()
-            now_ms = round(self._clock() * 1000)
-            source = self._source
-            samples = {} if source is None else await recorded_samples(source, now_ms)
+            samples = await self._recorded_samples()
         except BridgeError as error:
             self._fail(error)
             return False
         self._ledger = Ledger(eras, samples, growth=self._growth.kb_a_day)
         return True
+
+    async def _recorded_samples(self) -> Mapping[str, Mapping[Subject, int]]:
+        if self._source is None:
+            return {}
+        try:
+            return await recorded_samples(self._source, round(self._clock() * 1000))
+        except BadRequestError as error:
+            # Too little is kept to tell: ages begin anew.
+            log.warning("ages_unreadable", reason=error.message)
+            return {}
 
     async def record(self, poll: Poll) -> None:
         """Record one poll, after what still waits; a failure becomes the state."""
@@ -157,10 +171,11 @@ class Recorder:
             await expiry.refresh()
         await self._growth.refresh(stamp)
         found = await in_slices(readings(poll), 0)
-        eras = self._ledger.note(poll, found)
         expires_ms = None if expiry is None else expiry.expires_ms
         entries = await in_slices(self._ledger.entries(poll, found, expires_ms=expires_ms), 0)
-        self._unwritten.append((batch_of(entries, stamp), eras))
+        batch = batch_of(entries, stamp)
+        # Nothing may come between: an era that is noted is written sooner or later.
+        self._unwritten.append((batch, self._ledger.note(poll, found)))
         self._forget_oldest()
         await self._write()
 

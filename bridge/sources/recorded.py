@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bridge.catalog import DISKSPACE_USED
-from bridge.errors import NotOfferedError
 from bridge.model import BucketFunction
+from bridge.sources.offered import recording
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,10 +33,9 @@ def recorded(source: Source, catalogue: Mapping[str, Metric]) -> Source:
         source: The recording as it is stored.
         catalogue: The metrics, with their units.
     """
-    in_gb = catalogue[DISKSPACE_USED].unit == "gbytes"
-    if in_gb:
+    if catalogue[DISKSPACE_USED].unit == "gbytes":
         source = Rescaled(source, {DISKSPACE_USED: 1.0 / KB_PER_GB})
-    return NeverRecorded(source, catalogue)
+    return recording(source, catalogue)
 
 
 class Rescaled:
@@ -90,54 +89,3 @@ class Rescaled:
     async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
         """List metrics."""
         return await self._source.metric_names(start, limit)
-
-
-class NeverRecorded:
-    """A recording that says so when asked for what cannot be recorded.
-
-    A metric without a live value upstream has series here only when they were imported or
-    copied; where there are none at all, an empty answer would look like an object without
-    traffic, so ``NotOfferedError`` is raised in its place.
-
-    Args:
-        source: The recording.
-        catalogue: Tells which metrics are never recorded.
-    """
-
-    def __init__(self, source: Source, catalogue: Mapping[str, Metric]) -> None:
-        self._source = source
-        self._reasons = {
-            name: metric.unrecorded for name, metric in catalogue.items() if metric.unrecorded
-        }
-
-    @property
-    def name(self) -> str:
-        """The source's own name."""
-        return self._source.name
-
-    async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
-        """Fetch buckets."""
-        await self._require(request.metric)
-        return await self._source.buckets(request)
-
-    async def points(self, request: PointRequest) -> tuple[Points, ...]:
-        """Fetch raw points."""
-        await self._require(request.metric)
-        return await self._source.points(request)
-
-    async def lookup(
-        self, metric: str, filters: tuple[TagFilter, ...]
-    ) -> tuple[Mapping[str, str], ...]:
-        """List series."""
-        await self._require(metric)
-        return await self._source.lookup(metric, filters)
-
-    async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
-        """List metrics."""
-        return await self._source.metric_names(start, limit)
-
-    async def _require(self, metric: str) -> None:
-        """Raise NotOfferedError for a metric that is never recorded and was never imported."""
-        reason = self._reasons.get(metric)
-        if reason is not None and not await self._source.lookup(metric, ()):
-            raise NotOfferedError(reason)

@@ -235,6 +235,24 @@ async def test_a_recording_that_cannot_be_read_yet_is_opened_later() -> None:
     assert len(recording.of(CPU)) == 1
 
 
+async def test_recording_starts_although_old_ages_cannot_be_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recording = MemoryRecording()
+    await recorder_of(recording).record(poll(busy(cpu_used=None)))
+
+    async def too_little(_: Any) -> None:
+        raise BadRequestError("only roll-ups are kept")
+
+    monkeypatch.setattr(recording, "buckets", too_little)
+    again = recorder_of(recording)
+    with capture_logs() as events:
+        await again.record(poll(busy(cpu_used=None), at=START + 120))
+        await again.record(poll(busy(cpu_used=None), at=START + 240))
+    assert list(recording.of(AGE).values()) == [0, 0, 120]
+    assert [event["event"] for event in events] == ["ages_unreadable", "growth_unreadable"]
+
+
 @pytest.mark.parametrize("seconds", [-86_400.0, 86_400.0])
 async def test_a_clock_that_is_set_is_told(seconds: float) -> None:
     recording, wall, steady = MemoryRecording(), FakeTime(START), FakeTime(0.0)

@@ -18,6 +18,8 @@ from bridge.model import (
     SeriesKey,
     Window,
 )
+from bridge.sources.merged import MergedSources
+from bridge.sources.offered import ovhcloud_history
 from bridge.sources.recorded import KB_PER_GB, Rescaled, recorded
 from tests.engine.memory import NoInventory
 from tests.ovh.memory_recording import MemoryRecording
@@ -90,6 +92,42 @@ async def test_what_cannot_be_recorded_is_answered_in_words() -> None:
     # What may be recorded and has no points is an empty answer.
     empty = await engine.query(Query("vscope.vm.net.rx", WINDOW, partial=True))
     assert (empty.series, empty.notices) == ((), ())
+
+
+async def test_ovhcloud_is_not_asked_for_what_only_the_bridge_records() -> None:
+    asked = holding(**{CPU: 1.0, CAPACITY: 2.0})
+    known = catalogue()
+    engine = Engine(
+        ovhcloud_history(asked, known), known, NoInventory,
+        source_step_ms=60_000, max_points=10_000, max_series=10,
+    )  # fmt: skip
+    with pytest.raises(NotOfferedError, match="only where the bridge has recorded it"):
+        await engine.query(Query(CAPACITY, WINDOW))
+    seen = await engine.query(Query(CAPACITY, WINDOW, partial=True))
+    assert (seen.series, len(seen.notices)) == ((), 1)
+    assert len((await engine.query(Query(CPU, WINDOW))).series) == 1
+    # Its own metrics it may be asked for, whether they are recorded or not.
+    assert (await engine.query(Query(NET, WINDOW))).series == ()
+
+
+async def test_merged_histories_answer_from_the_one_that_can() -> None:
+    known = catalogue()
+    theirs, ours = holding(**{NET: 5.0}), holding(**{CAPACITY: 7.0})
+    merged = MergedSources(
+        [ovhcloud_history(theirs, known), recorded(ours, known)],
+        lambda name: known[name].labels,
+    )
+    engine = Engine(
+        merged, known, NoInventory, source_step_ms=60_000, max_points=10_000, max_series=10
+    )
+    for name, value in ((NET, 5.0), (CAPACITY, 7.0)):
+        [series] = (await engine.query(Query(name, WINDOW))).series
+        assert set(series.values.tolist()) == {value}
+    # OVHcloud withdraws its history: what the bridge cannot record is not offered by anyone.
+    theirs.failure = NotOfferedError("no vScope token")
+    with pytest.raises(NotOfferedError, match=r"not recorded; only OVHcloud's .*\(no vScope token"):
+        await engine.query(Query("vscope.vm.mem.tps", WINDOW))
+    assert len((await engine.query(Query(CAPACITY, WINDOW))).series) == 1
 
 
 async def test_what_was_imported_is_served() -> None:

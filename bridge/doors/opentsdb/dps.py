@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,10 +46,8 @@ class DpsEncoder:
     """
 
     def __init__(self, *, milliseconds: bool, arrays: bool, gaps: bool) -> None:
-        self._milliseconds = milliseconds
-        self._arrays = arrays
         self._gaps = gaps
-        self._axes = Axes(self._axis)
+        self._axes = Axes(partial(_axis, milliseconds=milliseconds, arrays=arrays))
 
     def encode(self, stamps_ms: Stamps, values: Values) -> bytes | None:
         """Return the ``dps`` as JSON; None where no point has a value.
@@ -70,14 +69,15 @@ class DpsEncoder:
             values = values[axis.kept]
         return axis.template % tuple(column(values).split(b","))
 
-    def _axis(self, stamps: Stamps) -> _Axis:
-        kept = None
-        if not self._milliseconds:
-            stamps = stamps // 1000
-            last = np.append(stamps[1:] != stamps[:-1], True)
-            if not last.all():
-                stamps, kept = stamps[last], last
-        text = column(stamps)
-        if self._arrays:
-            return _Axis(b"[[" + text.replace(b",", b",%b],[") + b",%b]]", kept)
-        return _Axis(b'{"' + text.replace(b",", b'":%b,"') + b'":%b}', kept)
+
+def _axis(stamps: Stamps, *, milliseconds: bool, arrays: bool) -> _Axis:
+    kept = None
+    if not milliseconds:
+        stamps = stamps // 1000
+        last = np.append(stamps[1:] != stamps[:-1], True)
+        if not last.all():
+            stamps, kept = stamps[last], last
+    text = column(stamps)
+    if arrays:
+        return _Axis(b"[[" + text.replace(b",", b",%b],[") + b",%b]]", kept)
+    return _Axis(b'{"' + text.replace(b",", b'":%b,"') + b'":%b}', kept)

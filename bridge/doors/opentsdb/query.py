@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from bridge.model import Answer, Series
 
 
+#: Bytes of a query up to which every series repeats it, and not only the first one.
+LONGEST_ECHO = 10_000
+
+
 async def answer_query(doorway: Doorway, ask: Ask) -> bytes:
     """Answer all queries of a request, as encoded JSON.
 
@@ -107,8 +111,10 @@ def _elements(
     encoder = DpsEncoder(milliseconds=ask.milliseconds, arrays=ask.arrays, gaps=ask.gaps)
     extra = _encoded("globalAnnotations", global_notes)
     for index, (sub_query, (found, own)) in enumerate(zip(ask.queries, parts, strict=True)):
-        shown = echo(sub_query, index) if ask.show_query else {"index": index}
-        query = b',"query":' + orjson.dumps(shown)
+        only_index = b',"query":' + orjson.dumps({"index": index})
+        query = only_index
+        if ask.show_query:
+            query = b',"query":' + orjson.dumps(echo(sub_query, index))
         for series in found:
             dps = encoder.encode(series.stamps_ms, series.values)
             if dps is None:
@@ -124,6 +130,8 @@ def _elements(
                 extra = _encoded("annotations", own) + _encoded("globalAnnotations", own)
             yield b"".join((head[:-1], query, extra, b',"dps":', dps, b"}"))
             extra = b""
+            if len(query) > LONGEST_ECHO:
+                query = only_index
 
 
 def _encoded(key: str, found: Sequence[Note]) -> bytes:

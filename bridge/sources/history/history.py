@@ -117,10 +117,11 @@ class History:
             BadRequestError: What is kept for the range cannot give them exactly.
             BridgeError: The store failed.
         """
+        workers = self._at_work
         selection = self._store.series.select(request.metric, request.filters)
         if not selection.tags:
             return ()
-        return await self._at_work.read(lambda: read_buckets(self._store, request, selection))
+        return await workers.read(lambda: read_buckets(self._store, request, selection))
 
     async def points(self, request: PointRequest) -> tuple[Points, ...]:
         """Fetch raw points.
@@ -130,19 +131,30 @@ class History:
             BadRequestError: They are no longer kept for all of the range.
             BridgeError: The store failed.
         """
+        workers = self._at_work
         selection = self._store.series.select(request.metric, request.filters)
         if not selection.tags:
             return ()
-        return await self._at_work.read(lambda: read_points(self._store, request, selection))
+        return await workers.read(lambda: read_points(self._store, request, selection))
 
     async def lookup(
         self, metric: str, filters: tuple[TagFilter, ...]
     ) -> tuple[Mapping[str, str], ...]:
-        """List the tags of a metric's series."""
+        """List the tags of a metric's series.
+
+        Raises:
+            UnavailableError: The store is not open.
+        """
+        self._require_open()
         return self._store.series.select(metric, filters).tags
 
     async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
-        """List the recorded metrics that begin with a text."""
+        """List the recorded metrics that begin with a text.
+
+        Raises:
+            UnavailableError: The store is not open.
+        """
+        self._require_open()
         return tuple(self._store.series.metrics(start)[:limit])
 
     async def write(self, batch: PointBatch, eras: Sequence[LabelEra] = ()) -> None:
@@ -296,6 +308,10 @@ class History:
             loop.call_soon_threadsafe(progress, done, total)
 
         return tell
+
+    def _require_open(self) -> None:
+        """Tell a store that is not open from one that holds nothing."""
+        _ = self._at_work
 
     @property
     def _at_work(self) -> Workers:
