@@ -17,15 +17,18 @@ if TYPE_CHECKING:
 
 DEMO = ROOT / "docker" / "demo"
 EXAMPLE = ROOT / "docker" / "account.example"
-OURS = ("bridge", "simulator")
+OURS = ("bridge", "past", "simulator")
 
 
-def test_profile_demo_adds_the_simulator_alone() -> None:
+def test_profile_demo_adds_the_simulator_and_what_it_would_have_recorded() -> None:
     services = compose()["services"]
-    assert {name for name, one in services.items() if one.get("profiles") == ["demo"]} == {
-        "simulator"
-    }
-    assert set(services) == {"bridge", "grafana", "simulator"}
+    profiles = {name: one.get("profiles") for name, one in services.items()}
+    assert profiles == {"bridge": None, "grafana": None, "past": ["demo"], "simulator": ["demo"]}
+    waits = services["bridge"]["depends_on"]["past"]
+    assert waits["condition"] == "service_completed_successfully"
+    assert waits["required"] is False, "without the profile there is nothing to wait for"
+    told = services["past"]["command"]
+    assert mounts(services["past"]) == {told[told.index("--record-past") + 1]: "history"}
 
 
 @pytest.mark.parametrize("name", OURS)

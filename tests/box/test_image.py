@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from bridge import __version__
-from tests.box.files import ROOT, dockerfile
+from tests.box.files import ROOT, compose, dockerfile
 from tests.commands import Running, running
 from tests.dashboards.walk import FOLDER, load, values_of, walk
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.wheel, pytest.mark.timeout(600)]
 
 DEMO = ROOT / "docker" / "demo"
+PATIENCE_S = 300
 
 
 def free_port() -> int:
@@ -55,6 +56,14 @@ def demo_box(image: Path, tmp_path: Path) -> Iterator[tuple[Running, httpx.Clien
     simulator_port, port = free_port(), free_port()
     folder, history = tmp_path / "etc", tmp_path / "history"
     history.mkdir()
+    volume = final()["VOLUME"]
+    services = compose()["services"]
+
+    def command(name: str) -> list[str]:
+        """Return what a service of the compose file runs."""
+        words: list[str] = services[name].get("command") or json.loads(final()["CMD"])
+        return words
+
     shutil.copytree(DEMO, folder)
     config = folder / "config.toml"
     config.write_text(config.read_text().replace(":9000", f":{simulator_port}"))
@@ -63,10 +72,13 @@ def demo_box(image: Path, tmp_path: Path) -> Iterator[tuple[Running, httpx.Clien
     env |= {"VSCOPE_HISTORY_DIR": str(history), "PATH": "/usr/bin:/bin"}
     headers = {"Authorization": f"Bearer {(DEMO / 'bridge-token').read_text().strip()}"}
     start = functools.partial(running, cwd=tmp_path, program=entry(image))
-    with start(*json.loads(final()["CMD"]), **env) as bridge:
+    with start(*(str(history) if word == volume else word for word in command("past"))) as past:
+        assert past.process.wait(PATIENCE_S) == 0
+    with start(*command("bridge"), **env) as bridge:
         bridge.until("serving")
+        told = (str(simulator_port) if word == "9000" else word for word in command("simulator"))
         with (
-            start("simulate", "--port", str(simulator_port)) as simulator,
+            start(*told) as simulator,
             httpx.Client(
                 base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30
             ) as client,
@@ -109,7 +121,9 @@ def test_demo_profile_shows_a_dashboard_and_stops_in_time(
         time.sleep(0.1)
     assert httpx.get(f"{client.base_url}/rows").status_code == 401
     walked = walk(client, load(FOLDER / "vscope-fleet.json"))
-    answered = [values for asked in walked.of("panel") for _, values in values_of(asked)]
-    assert sum(bool(values) for values in answered) > len(answered) / 2
+    empty = [
+        str(asked) for asked in walked.of("panel") for _, values in values_of(asked) if not values
+    ]
+    assert not empty
     bridge.process.send_signal(signal.SIGTERM)
     assert bridge.process.wait(timeout=5) == 0
