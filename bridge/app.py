@@ -250,15 +250,18 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         recording = [] if bridge.recording is None else [bridge.recording.run()]
-        running = asyncio.gather(bridge.inventory.run(), lag.run(), *recording)
+        work = (bridge.inventory.run(), lag.run(), *recording)
+        running = [asyncio.create_task(one) for one in work]
         # What lives as long as the process need not be walked at every collection.
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            for task in running:
+                task.cancel()
+            # All of them: what still runs must not meet closed connections.
+            await asyncio.gather(*running, return_exceptions=True)
             await bridge.close()
             gc.unfreeze()
 

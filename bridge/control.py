@@ -105,12 +105,23 @@ async def serve_control(chores: Chores, folder: Path) -> None:
         _log.warning("control_not_opened", folder=str(folder), reason=error.strerror)
         return
     config = uvicorn.Config(
-        control_app(chores), lifespan="off", log_config=None, access_log=False, ws="none"
+        control_app(chores),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        ws="none",
+        timeout_graceful_shutdown=1,
     )
     server = _QuietServer(config)
+    serving = asyncio.ensure_future(server.serve(sockets=[listening]))
     try:
         with listening:
-            await server.serve(sockets=[listening])
+            try:
+                await asyncio.shield(serving)
+            finally:
+                # Cancelled outright, it would leave its connections and its socket open.
+                server.should_exit = True
+                await serving
     finally:
         with contextlib.suppress(OSError):
             (folder / SOCKET).unlink()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bridge.errors import BridgeError
+from bridge.ovh.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -73,13 +74,20 @@ class RecordingKeeper:
             await self._sleep(RETRY_S)
         self._is_open = True
         log.info("recording_opened")
-        await asyncio.gather(
-            self._recorder.run(), self._maintain(), *(work() for work in self._work)
+        # It ends only when all of it has ended: what still runs needs the open recording.
+        await together(
+            self._recorder.run(), self._maintain(), *(self._beside(work) for work in self._work)
         )
 
     async def close(self) -> None:
         """Close the recording, after what is being written."""
         await self._history.close()
+
+    async def _beside(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception:  # recording must outlive a mistake in what runs beside it
+            log.exception("recording_work_failed")
 
     async def _maintain(self) -> None:
         while True:

@@ -96,6 +96,36 @@ async def test_check_of_a_wrong_key(simulator: str, capsys: pytest.CaptureFixtur
     assert wrong.get_secret_value() not in "\n".join(lines)
 
 
+async def test_check_names_the_protocol_in_use(
+    simulator: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def about(subject: str, lines: list[str]) -> str:
+        (line,) = [line for line in lines if line.split()[1] == subject]
+        return line
+
+    well, lines = await checked(settings_for(simulator), capsys)
+    assert well
+    assert re.fullmatch(r"ok .* history at \S+/warp10 and \S+/opentsdb", about("token", lines))
+    assert re.fullmatch(r"ok .*: Warp 10, because it is preferred", about("protocol", lines))
+    settings = settings_for(simulator).model_copy(update={"protocol": "opentsdb"})
+    well, lines = await checked(settings, capsys)
+    assert re.fullmatch(r"ok .*: OpenTSDB, because protocol is set .*", about("protocol", lines))
+
+
+async def test_check_warns_where_warp10_does_not_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with serving(create_simulator(DemoOptions(vms=5, hosts=2, datacenters=1))) as url:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            fault = {"target": "warp10", "mode": "status", "status": 503}
+            await client.post(f"{url}/_simulator/faults", json=fault)
+        well, lines = await checked(settings_for(url), capsys)
+    assert well
+    (line,) = [line for line in lines if line.split()[1] == "protocol"]
+    assert line.startswith("warning  protocol")
+    assert re.search(r"OpenTSDB, because OVHcloud's history of \S+ \(Warp 10\) failed", line)
+
+
 async def test_check_without_token_and_with_expiry(capsys: pytest.CaptureFixture[str]) -> None:
     options = DemoOptions(vms=5, hosts=2, datacenters=1, offer_token=False, expired_service=True)
     with serving(create_simulator(options)) as url:
