@@ -23,6 +23,7 @@ from bridge.commands.errors import CommandError, UsageError
 from bridge.commands.hash import run_hash
 from bridge.commands.history_request import export_request
 from bridge.commands.login import Application, print_policy, run_login
+from bridge.commands.past import RECORDED_DAYS, run_past
 from bridge.commands.query import Asked, Format, explain_query, run_query, write_rows
 from bridge.commands.serve import recording_settings, run_bridge
 from bridge.commands.simulate import run_simulator
@@ -73,7 +74,7 @@ def demo(
     token: Token = False,
     recorded_days: Annotated[
         int, typer.Option("--recorded-days", min=0, help="Days recorded already.")
-    ] = 30,
+    ] = RECORDED_DAYS,
     seed: Seed = 1,
 ) -> None:
     """Try the bridge with a simulated OVHcloud; no account is needed."""
@@ -92,9 +93,20 @@ def simulate(
     token: Token = True,
     seed: Seed = 1,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
+    record_past: Annotated[
+        Path | None,
+        typer.Option(
+            "--record-past",
+            help="Only make up what a bridge would have recorded, in this empty folder.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run the simulated OVHcloud alone."""
     options = DemoOptions(vms=vms, hosts=hosts, offer_token=token, seed=seed)
+    if record_past is not None:
+        run_past(options, record_past)
+        return
     run_simulator(options, port, supervised=supervised)
 
 

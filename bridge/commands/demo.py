@@ -20,15 +20,13 @@ import typer
 import bridge
 from bridge.app import create_app
 from bridge.commands.errors import CommandError
+from bridge.commands.past import RECORDED_DAYS, make_past
 from bridge.commands.pipes import closed
 from bridge.commands.progress import progress
 from bridge.demo import demo_account
-from bridge.demo.fleet import build_fleet
-from bridge.demo.past import record_past
 from bridge.logs import configure_logs
 from bridge.serving import listen, serve
 from bridge.settings import given_settings
-from bridge.sources.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +40,7 @@ STOP_S = 5.0
 METRIC = "vscope.vm.cpu.usage.perc"
 
 
-def run_demo(options: DemoOptions, port: int, *, recorded_days: int = 30) -> None:
+def run_demo(options: DemoOptions, port: int, *, recorded_days: int = RECORDED_DAYS) -> None:
     """Serve simulator and bridge until told to stop, and end both.
 
     Args:
@@ -62,7 +60,7 @@ def run_demo(options: DemoOptions, port: int, *, recorded_days: int = 30) -> Non
         _simulator(options) as (simulator, simulator_url),
     ):
         if recorded_days:
-            asyncio.run(_record_past(options, Path(folder), recorded_days))
+            asyncio.run(make_past(options, Path(folder), recorded_days))
         # The simulator counts no calls, so the first reading need not be spread out.
         account = demo_account(simulator_url).model_copy(update={"calls_per_minute": 6_000})
         settings = given_settings(
@@ -83,12 +81,6 @@ def run_demo(options: DemoOptions, port: int, *, recorded_days: int = 30) -> Non
             raise CommandError("the simulated OVHcloud ended")
 
         serve(create_app(settings), listening, meanwhile=announce, patience_s=2)
-
-
-async def _record_past(options: DemoOptions, folder: Path, days: int) -> None:
-    async with progress(f"Recording {days} days of the past"), History(folder) as history:
-        now = time.time()
-        await record_past(build_fleet(options, now), history, until=now, days=days)
 
 
 @contextlib.contextmanager
