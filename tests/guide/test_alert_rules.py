@@ -190,9 +190,9 @@ def test_a_failing_upstream_is_an_error_and_never_no_data(demo: Demo, uid: str) 
     faults = f"{demo.ovh_url}/_simulator/faults"
     now = time.time()
     rule = BY_UID[uid]
-    httpx.post(
-        faults, json={"target": "opentsdb", "mode": "status", "status": 500}
-    ).raise_for_status()
+    for target in ("opentsdb", "warp10"):
+        fault = {"target": target, "mode": "status", "status": 500}
+        httpx.post(faults, json=fault).raise_for_status()
     try:
         with pytest.raises(EvaluationError, match=r"50[24]"):
             # Another hour each time: an answer may be remembered as long as it is fresh.
