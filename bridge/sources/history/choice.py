@@ -73,6 +73,11 @@ class Choice:
     patched: Sequence[tuple[Part, Tier]]
     late: bool
 
+    @property
+    def used(self) -> list[Part]:
+        """Every part that is read."""
+        return [*(p for own in self.parts.values() for p in own), *(p for p, _ in self.patched)]
+
 
 def choose(cursor: Cursor, store: Store, asked: Asked) -> Choice:
     """Decide which files answer a question; ``cursor`` is in the transaction that reads them.

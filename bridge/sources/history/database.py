@@ -16,6 +16,7 @@ import duckdb
 
 from bridge.errors import TooMuchError, UpstreamError
 from bridge.sources.history.errors import HistoryDamagedError, HistoryFullError
+from bridge.sources.history.workers import Job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -97,9 +98,14 @@ class Database:
         connection = self._enter()
         try:
             cursor = connection.cursor()
+            job = Job.current()
             try:
+                if job is not None:
+                    job.uses(cursor)
                 yield cursor
             finally:
+                if job is not None:
+                    job.uses(None)
                 with contextlib.suppress(duckdb.Error):
                     cursor.close()
         except duckdb.Error as error:

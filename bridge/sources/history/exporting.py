@@ -3,7 +3,8 @@
 Both have the columns ``metric``, ``time`` (epoch milliseconds) and ``value``. CSV then has a
 column for each label, empty where a series has none of that name; Parquet has one map,
 ``tags``. A roll-up has ``sum``, ``count``, ``min``, ``max``, ``first`` and ``last`` instead
-of ``value``. What has been exported can be imported, except roll-ups.
+of ``value``. Rows come in no particular order. What has been exported can be imported, except
+roll-ups.
 """
 
 from __future__ import annotations

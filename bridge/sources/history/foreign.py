@@ -98,11 +98,17 @@ def look_at(cursor: Cursor, path: Path) -> Foreign:
         raise BadRequestError(
             f"{path} has a column tags and others ({', '.join(labels)}): expected either"
         )
-    time = 'epoch_ms("time")' if types["time"].startswith("TIMESTAMP") else '"time"'
+    # Joined to nothing, so that a text that is no number does not stop the reader of CSV.
+    time, value = (
+        f"concat(\"{name}\", '')" if types[name] == "VARCHAR" else f'"{name}"'
+        for name in ("time", "value")
+    )
+    if types["time"].startswith("TIMESTAMP"):
+        time = f"epoch_ms({time})"
     select = [
         "metric::VARCHAR AS metric",
         f"TRY_CAST({time} AS BIGINT) AS time",
-        'TRY_CAST("value" AS DOUBLE) AS value',
+        f"TRY_CAST({value} AS DOUBLE) AS value",
         '"time"::VARCHAR AS given_time',
         '"value"::VARCHAR AS given_value',
     ]

@@ -190,6 +190,8 @@ class History:
         async with self._changing:
             steps = maintain(self._store, done, everything=everything)
             await self._at_work.write_in_steps(steps)
+        if done.failed is not None:
+            raise done.failed
         return done
 
     async def run_maintenance(self, interval_s: float = MAINTENANCE_S) -> None:

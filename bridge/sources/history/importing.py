@@ -92,7 +92,7 @@ def check(store: Store, path: Path) -> Checked:
 
 def number(store: Store, checked: Checked, done: Imported) -> dict[SeriesKey, int]:
     """Give every series of a file its number."""
-    keys = tuple(dict.fromkeys(key for _, key in checked.series))
+    keys = sorted({key for _, key in checked.series}, key=lambda key: (key.metric, key.tags))
     numbers, added = store.series.assign(keys)
     with store.database.transaction() as cursor:
         add_series(cursor, added)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from bridge.errors import BridgeError
 from bridge.sources.history.choice import MONTH
 from bridge.sources.history.copies import copy_names
-from bridge.sources.history.layout import DAY_MS, HOUR, TIERS, moment_text
+from bridge.sources.history.errors import HistoryFullError
+from bridge.sources.history.layout import DAY_MS, HOUR, TIERS, moment_text, month_text
 from bridge.sources.history.merging import merge, missing_rollups, parts_to_merge
 from bridge.sources.history.meta import meta, one, set_meta
 from bridge.sources.history.parts import read_parts
@@ -51,12 +53,14 @@ class Maintained:
         merged: Parts of months renewed.
         deleted: Files that had become too old.
         waits: In words, why nothing that goes by the clock was done; None if it was.
+        failed: The first error of a part; the others were merged nevertheless.
     """
 
     moved: int = 0
     merged: int = 0
     deleted: int = 0
     waits: str | None = None
+    failed: BridgeError | None = None
 
 
 def maintain(store: Store, done: Maintained, *, everything: bool = False) -> Iterator[None]:
@@ -68,7 +72,8 @@ def maintain(store: Store, done: Maintained, *, everything: bool = False) -> Ite
         everything: Move all points up to the last whole hour, and every late one.
 
     Raises:
-        BridgeError: A step failed; what was done before it stays done.
+        HistoryFullError: There is no room; what was done before stays done.
+        BridgeError: Something else than a part failed; the same.
     """
     now = store.now_ms()
     done.waits = _clock_jumped(store, now)
@@ -82,16 +87,13 @@ def maintain(store: Store, done: Maintained, *, everything: bool = False) -> Ite
     for month in months:
         for part in list(parts_to_merge(store, month)):
             yield
-            moved = merge(store, part)
-            done.moved += moved
-            done.merged += moved > 0
+            _merge(store, part, done)
     with store.snapshot() as cursor:
         parts = read_parts(cursor)
     for part in parts:
         if missing_rollups(store, part):
             yield
-            merge(store, part)
-            done.merged += 1
+            _merge(store, part, done)
     if done.waits is None:
         for month, own in groupby(parts, key=lambda part: part.month):
             for tier, old in _too_old(store, month, list(own), now):
@@ -101,6 +103,18 @@ def maintain(store: Store, done: Maintained, *, everything: bool = False) -> Ite
     with store.database.transaction() as cursor:
         set_meta(cursor, "maintained_ms", now)
     store.tidy_log(1 if done.moved or done.deleted else None)
+
+
+def _merge(store: Store, part: Part, done: Maintained) -> None:
+    """Merge one part; a damaged file must not hold up the others."""
+    try:
+        done.moved += merge(store, part)
+        done.merged += 1
+    except HistoryFullError:
+        raise
+    except BridgeError as error:
+        _log.warning("history.merge_failed", month=month_text(part.month), problem=error.message)
+        done.failed = done.failed or error
 
 
 def _clock_jumped(store: Store, now: int) -> str | None:

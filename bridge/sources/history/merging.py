@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bridge.sources.history.blame import blaming
 from bridge.sources.history.database import columns
 from bridge.sources.history.layout import HOUR, RAW, ROLLUPS, TEN_MINUTES, month_start
 from bridge.sources.history.meta import one
@@ -96,7 +97,7 @@ def merge(store: Store, part: Part) -> int:
     """
     work = _Merge(store, part)
     try:
-        with store.snapshot() as cursor:
+        with blaming(store, [part]), store.snapshot() as cursor:
             moved = work.run(cursor)
     except BaseException:
         work.discard()

@@ -9,6 +9,7 @@ import numpy as np
 
 from bridge.errors import TooMuchError
 from bridge.model import Buckets, Points
+from bridge.sources.history.blame import blaming
 from bridge.sources.history.choice import Asked, choose
 from bridge.sources.history.database import columns, relation
 from bridge.sources.history.layout import RAW, ROLLUPS
@@ -40,9 +41,15 @@ def read_points(store: Store, request: PointRequest, selection: Selection) -> tu
         BadRequestError: Points of these series are no longer kept for all of the range.
         BridgeError: The store failed.
     """
-    with store.snapshot() as cursor, _wanted(cursor, selection) as wanted:
+    used: list[Part] = []
+    with (
+        blaming(store, used),
+        store.snapshot() as cursor,
+        _wanted(cursor, selection) as wanted,
+    ):
         asked = Asked(selection, wanted, request.start_ms, request.end_ms)
         choice = choose(cursor, store, asked)
+        used += choice.used
         rows = points_sql(store, choice.parts.get(RAW, ()), asked.condition, late=choice.late)
         found = columns(cursor, f"SELECT * FROM ({rows}) LIMIT {request.limit + 1}")
     if len(found["time"]) > request.limit:
@@ -64,11 +71,18 @@ def read_buckets(store: Store, request: BucketRequest, selection: Selection) -> 
         BridgeError: The store failed.
     """
     functions = sorted(request.functions)
-    with store.snapshot() as cursor, _wanted(cursor, selection) as wanted:
+    used: list[Part] = []
+    with (
+        blaming(store, used),
+        store.snapshot() as cursor,
+        _wanted(cursor, selection) as wanted,
+    ):
         asked = Asked(
             selection, wanted, request.start_ms, request.end_ms - 1, step_ms=request.step_ms
         )
-        rows = _rollups(store, choose(cursor, store, asked), asked, functions)
+        choice = choose(cursor, store, asked)
+        used += choice.used
+        rows = _rollups(store, choice, asked, functions)
         found = columns(cursor, merged(rows, request.step_ms, functions))
     return tuple(
         Buckets(selection.tags[at], own["time"], {f: own[f"{f}_"] for f in functions})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
     from bridge.model import TagFilter
     from bridge.sources.history import History
 
+#: A place that needs no disk, where there is one.
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+
 METRIC = "vscope.vm.cpu.usage.perc"
 EVER = 4_000_000_000_000
-
-Found = dict[tuple[tuple[str, str], ...], dict[int, float]]
 
 
 def key(vm: str, metric: str = METRIC) -> SeriesKey:

@@ -33,7 +33,7 @@ asyncio.run(hold())
 
 
 async def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
-    with subprocess.Popen(  # noqa: ASYNC220 -- nothing else runs in this loop
+    with subprocess.Popen(  # noqa: ASYNC220 -- nothing else runs meanwhile
         [sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as process:
         holder = Running(process)
@@ -52,9 +52,9 @@ async def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path)
         assert await stored(history) == {"vm-1": {0: 1.0}}
 
 
-async def test_the_same_process_cannot_open_it_twice(history: History, tmp_path: Path) -> None:
+async def test_the_same_process_cannot_open_it_twice(history: History, folder: Path) -> None:
     with pytest.raises(HistoryInUseError, match=f"process {os.getpid()}"):
-        await History(tmp_path / "history").open()
+        await History(folder).open()
     await history.write(batch([("vm-1", 0, 1.0)]))
 
 

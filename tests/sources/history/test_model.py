@@ -18,7 +18,7 @@ from bridge.model import FilterKind, TagFilter
 from bridge.sources.history import History, Retention, merging
 from bridge.sources.history.layout import DAY_MS, month_start
 from bridge.sources.history.parts import read_parts
-from tests.sources.history.batches import batch, bucketed, stored
+from tests.sources.history.batches import MEMORY, batch, bucketed, stored
 from tests.sources.history.model import Model, Refused
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 MINUTE = 60_000
 BASE = 1_767_225_600_000  # 2026-01-01, start of a month
 MACHINES = ("vm-1", "vm-2", "vm-3", "vm-4")
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 -- a folder in memory
 
 machines = st.sampled_from(MACHINES)
 # Few places, so that points meet in a bucket and on a time.
@@ -56,6 +55,9 @@ class Storing(RuleBasedStateMachine):
         self.now = (BASE + 62 * DAY_MS) / 1000
         self.retention = retention
         self.model = Model()
+        self.cuts = pytest.MonkeyPatch()
+        self.cuts.setattr(merging, "MOST_POINTS", 6)
+        self.cuts.setattr(merging, "SOME_POINTS", 3)
         self.history = self.opened()
         self.write(points, (-2, 132), 60 * MINUTE)
         self.maintain(everything=False, days=1)
@@ -64,6 +66,7 @@ class Storing(RuleBasedStateMachine):
         if hasattr(self, "history"):
             self.run(self.history.close())
             self.runner.close()
+            self.cuts.undo()
             shutil.rmtree(self.folder)
 
     def opened(self) -> History:
@@ -173,17 +176,10 @@ def only(chosen: list[str] | None) -> tuple[TagFilter, ...]:
     return (TagFilter("vm", FilterKind.LITERAL_OR, "|".join(chosen)),)
 
 
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cut months into parts at a few points instead of millions."""
-    monkeypatch.setattr(merging, "MOST_POINTS", 6)
-    monkeypatch.setattr(merging, "SOME_POINTS", 3)
-
-
-TestStoring = Storing.TestCase
+TestStoring = pytest.mark.timeout(600)(Storing.TestCase)
 TestStoring.settings = settings(
-    max_examples=25,
-    stateful_step_count=30,
+    max_examples=10,
+    stateful_step_count=20,
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.too_slow],
 )

@@ -135,11 +135,11 @@ async def test_broken_batches_are_refused_and_store_nothing(
     assert await history.metric_names("", 10) == ()
 
 
-async def test_everything_is_there_after_opening_again(tmp_path: Path) -> None:
+async def test_everything_is_there_after_opening_again(folder: Path) -> None:
     era = LabelEra(Kind.HOST, "dc", "host-1", (("cluster", "a"),), NOON, NOON + 1)
-    async with History(tmp_path) as history:
+    async with History(folder) as history:
         await history.write(batch([("vm-1", NOON, 1.0)]), [era])
-    async with History(tmp_path) as history:
+    async with History(folder) as history:
         await history.write(batch([("vm-2", NOON, 2.0), ("vm-1", NOON + 1, 3.0)]))
         assert await stored(history) == {"vm-1": {NOON: 1.0, NOON + 1: 3.0}, "vm-2": {NOON: 2.0}}
         assert await history.eras() == (era,)
