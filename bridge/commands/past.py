@@ -29,7 +29,8 @@ async def make_past(options: DemoOptions, folder: Path, days: int) -> None:
     """
     async with progress(f"Recording {days} days of the past"), History(folder) as history:
         now = time.time()
-        await record_past(build_fleet(options, now), history, until=now, days=days)
+        fleet = build_fleet(options, now)
+        await record_past(fleet, history, until=now, days=days, source=history)
 
 
 def run_past(options: DemoOptions, folder: Path) -> None:

@@ -15,9 +15,11 @@ import numpy as np
 
 from bridge.catalog import catalogue
 from bridge.demo import machines, objects
+from bridge.demo.apiv6.credentials import KEY_LIFE_S
 from bridge.demo.fleet import SERVICE, STEP_S
 from bridge.demo.shelf import FleetShelf
 from bridge.model import PointBatch, SeriesKey
+from bridge.ovh.growth import GrowthWatch
 from bridge.ovh.ledger import Ledger
 from bridge.ovh.objects import (
     Cluster,
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bridge.demo.fleet import Fleet, Place
-    from bridge.model import LabelEra, Recording
+    from bridge.model import LabelEra, Recording, Source
     from bridge.ovh.objects import ObjectT
 
 HOUR_S, DAY_S = 3_600, 86_400
@@ -56,12 +58,27 @@ GRID: tuple[tuple[int, int], ...] = (
 POLLS: tuple[tuple[int, int], ...] = ((4 * HOUR_S, 600), (2 * DAY_S, HOUR_S), (10**9, 6 * HOUR_S))
 
 
-async def record_past(fleet: Fleet, recording: Recording, *, until: float, days: int) -> None:
-    """Record the weeks before ``until`` (epoch seconds)."""
+async def record_past(
+    fleet: Fleet,
+    recording: Recording,
+    *,
+    until: float,
+    days: int,
+    source: Source | None = None,
+) -> None:
+    """Record the weeks before ``until`` (epoch seconds).
+
+    Args:
+        fleet: Of what.
+        recording: Where to.
+        until: The end.
+        days: How long before it the recording begins.
+        source: The same recording, to be read: for the days until a datastore is full.
+    """
     grid = np.array(list(_times(until, days, GRID)), dtype=np.int64)
     for batch in _performance(fleet, grid, until):
         await recording.write(batch)
-    batch, eras = _states(fleet, grid, until, days)
+    batch, eras = await _states(fleet, grid, until, days, GrowthWatch(source))
     await recording.write(batch, eras)
 
 
@@ -86,21 +103,24 @@ def _performance(fleet: Fleet, grid: NDArray[np.int64], until: float) -> Iterato
             )
 
 
-def _states(
-    fleet: Fleet, grid: NDArray[np.int64], until: float, days: int
+async def _states(
+    fleet: Fleet, grid: NDArray[np.int64], until: float, days: int, growth: GrowthWatch
 ) -> tuple[PointBatch, tuple[LabelEra, ...]]:
     """Return what only the recording has, and every era of labels."""
     own = {name for name, metric in catalogue().items() if not metric.ovhcloud}
-    ledger = Ledger()
+    ledger = Ledger(growth=growth.kb_a_day)
     eras: dict[Any, LabelEra] = {}
+    expires_ms = round((until + KEY_LIFE_S) * 1000)
     polled = list(_times(until, days, POLLS))
     seen: dict[SeriesKey, tuple[list[int], list[float]]] = defaultdict(lambda: ([], []))
     for at in polled:
+        # The days before a day are the same all day long: they are read once.
+        await growth.refresh((at - at % DAY_S) * 1000)
         poll = Poll(_service(fleet, at), float(at), float(STEP_S))
         found = list(readings(poll))
         for era in ledger.note(poll, found):
             eras[era.kind, era.datacenter, era.value, era.since_ms] = era
-        for keys, figures in ledger.entries(poll, found):
+        for keys, figures in ledger.entries(poll, found, expires_ms=expires_ms):
             for key, value in zip(keys, figures, strict=True):
                 if key.metric in own:
                     stamps, values = seen[key]
