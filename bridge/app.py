@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
 from bridge.doors import operations, query, simplejson, simpod
-from bridge.doors.auth import AuthMiddleware
+from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
+from bridge.doors.traffic import TrafficMiddleware
 from bridge.engine.engine import Engine
 from bridge.ovh.api import OvhApi
 from bridge.ovh.inventory import Inventory
@@ -30,7 +32,7 @@ from bridge.sources.services import ServiceSources
 from bridge.sources.upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from bridge.model import Source
     from bridge.settings import Settings
@@ -141,8 +143,14 @@ async def open_bridge(settings: Settings) -> AsyncIterator[Bridge]:
         await bridge.close()
 
 
-def create_app(settings: Settings) -> Starlette:
-    """Build the web application; its lifespan polls the inventory in the background."""
+def create_app(settings: Settings, *, admission: Admission | None = None) -> Starlette:
+    """Build the web application; its lifespan polls the inventory in the background.
+
+    Args:
+        settings: Everything.
+        admission: Who may ask, where that changes while the bridge runs; else it is what
+            the settings say.
+    """
     bridge = build_bridge(settings)
     doorway = Doorway(
         bridge.engine, lambda: bridge.inventory.snapshot, Limits.from_settings(settings)
@@ -172,8 +180,36 @@ def create_app(settings: Settings) -> Starlette:
         ],
         middleware=[
             Middleware(GuardMiddleware, deadline_s=settings.deadline_s),
-            Middleware(AuthMiddleware, credentials=settings.credentials),
+            Middleware(
+                TrafficMiddleware,
+                per_minute=settings.client_requests_per_minute,
+                running=settings.max_running,
+                waiting=settings.max_waiting,
+            ),
+            *_cors(settings.cors_origins),
+            Middleware(AuthMiddleware, admission=admission or Admission(settings.credentials)),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
     )
+
+
+def _cors(origins: Sequence[str]) -> list[Middleware]:
+    """Answer browsers that ask from pages of these origins (reference: grafana 1.5)."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "X-Grafana-Org-Id",
+                "X-Grafana-Device-Id",
+            ],
+            allow_credentials=True,
+            expose_headers=["Warning", "X-Request-Id"],
+        )
+    ]

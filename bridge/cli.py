@@ -19,6 +19,7 @@ from bridge import __version__
 from bridge.commands.check import run_check
 from bridge.commands.demo import run_demo
 from bridge.commands.errors import CommandError, UsageError
+from bridge.commands.hash import run_hash
 from bridge.commands.login import Application, print_policy, run_login
 from bridge.commands.query import Asked, Format, explain_query, run_query, write_rows
 from bridge.commands.serve import run_bridge
@@ -107,9 +108,13 @@ def serve(
     ] = None,
 ) -> None:
     """Run the bridge."""
-    run_bridge(
-        load_settings(config, host=host, port=port, log_level=log_level, log_format=log_format)
-    )
+
+    def read() -> Settings:
+        return load_settings(
+            config, host=host, port=port, log_level=log_level, log_format=log_format
+        )
+
+    run_bridge(read(), read)
 
 
 @app.command()
@@ -171,6 +176,15 @@ def login(
         print_policy(application)
     else:
         asyncio.run(run_login(application, wait_s=wait, output=output))
+
+
+@app.command(name="hash")
+def hash_secret() -> None:
+    """Print the hash of a password or token, for the settings.
+
+    The secret is asked for, or read from standard input.
+    """
+    run_hash()
 
 
 @app.command()

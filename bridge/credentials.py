@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Self
 from urllib.parse import urlsplit
 
+from argon2 import extract_parameters
+from argon2.exceptions import InvalidHashError
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -46,6 +48,24 @@ def check_web_address(text: str) -> str:
 
 
 WebAddress = Annotated[str, AfterValidator(check_web_address)]
+
+
+def check_hash(text: str) -> str:
+    """Return ``text`` when it is an Argon2 hash.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    try:
+        extract_parameters(text)
+    except InvalidHashError:
+        raise ValueError("expected a hash as `vscope-bridge hash` prints it ($argon2id$...)") from (
+            None
+        )
+    return text
+
+
+Argon2Hash = Annotated[str, AfterValidator(check_hash)]
 
 
 class Account(BaseModel):
@@ -144,7 +164,10 @@ class Account(BaseModel):
 
 
 class Credential(BaseModel):
-    """What Grafana shows to the bridge: name and password (Basic), a bearer token, or both."""
+    """What Grafana shows to the bridge: name and password (Basic), a bearer token, or both.
+
+    Each secret is given as it is, or as a hash from which nobody learns it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -159,11 +182,21 @@ class Credential(BaseModel):
     token: SecretStr | None = Field(
         default=None, min_length=1, description="Token of HTTP Bearer authentication."
     )
+    password_hash: Argon2Hash | None = Field(
+        default=None,
+        description="The password as `vscope-bridge hash` prints it, instead of `password`.",
+    )
+    token_hash: Argon2Hash | None = Field(
+        default=None,
+        description="The token as `vscope-bridge hash` prints it, instead of `token`.",
+    )
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
-        if self.password is None and self.token is None:
-            raise ValueError("expected a password, a token, or both")
+        if not any((self.password, self.token, self.password_hash, self.token_hash)):
+            raise ValueError("expected a password, a token, or both, or their hashes")
+        if (self.password and self.password_hash) or (self.token and self.token_hash):
+            raise ValueError("expected a secret or its hash, not both")
         if ":" in self.name:
             raise ValueError("expected a name without a colon (HTTP Basic cannot carry one)")
         return self

@@ -159,11 +159,13 @@ class Answer:
     Attributes:
         series: Never holds a series without points.
         notices: Sentences a person should see next to the graph.
+        missing: What the answer lacks, in words; only where ``Query.partial`` allows it.
         freshness: Of what was read for it.
     """
 
     series: tuple[Series, ...]
-    notices: tuple[str, ...] = field(default=())
+    notices: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     freshness: Freshness = field(default=Freshness())
 
 

@@ -6,6 +6,8 @@ import asyncio
 import errno
 import signal
 import socket
+import ssl
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,8 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
+    from pathlib import Path
 
     from starlette.types import ASGIApp
 
@@ -24,6 +27,28 @@ class ListenError(Exception):
 
 class StartError(Exception):
     """The application gave up while starting; its log says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """PEM files of a certificate chain and its private key."""
+
+    chain: Path
+    key: Path
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Use it for connections from now on.
+
+        Raises:
+            ListenError: The files do not hold a certificate and its key.
+        """
+        try:
+            context.load_cert_chain(self.chain, self.key)
+        except (OSError, ssl.SSLError) as error:
+            reason = getattr(error, "reason", None) or error.strerror or "unreadable"
+            raise ListenError(
+                f"cannot use the certificate {self.chain} with the key {self.key}: {reason}"
+            ) from None
 
 
 class Server(uvicorn.Server):
@@ -48,7 +73,8 @@ class Server(uvicorn.Server):
         """Start listening, then the coroutine."""
         await super().startup(sockets)
         if self.started and sockets:
-            self._task = asyncio.create_task(self._meanwhile(base_url(sockets[0])))
+            scheme = "https" if self.config.is_ssl else "http"
+            self._task = asyncio.create_task(self._meanwhile(base_url(sockets[0], scheme)))
             self._task.add_done_callback(self._ended)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -63,10 +89,10 @@ class Server(uvicorn.Server):
             self.should_exit = True
 
 
-def base_url(listening: socket.socket) -> str:
+def base_url(listening: socket.socket, scheme: str = "http") -> str:
     """Return the address of a listening socket as ``http://host:port``."""
     host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -102,6 +128,8 @@ def serve(
     *,
     meanwhile: Callable[[str], Coroutine[None, None, None]],
     patience_s: int,
+    tls: ssl.SSLContext | None = None,
+    trusted_proxies: Sequence[str] = (),
 ) -> None:
     """Serve ``app`` until SIGTERM, the ordinary end, or Ctrl-C, which is raised afterwards.
 
@@ -110,6 +138,8 @@ def serve(
         listening: A bound socket; it is closed in the end.
         meanwhile: See ``Server``.
         patience_s: Seconds that requests in progress get when serving ends.
+        tls: Holds the certificate for HTTPS; None serves HTTP.
+        trusted_proxies: Addresses and networks whose X-Forwarded headers are believed.
 
     Raises:
         StartError: the application's lifespan failed.
@@ -125,8 +155,10 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
         timeout_graceful_shutdown=patience_s,
+        ssl_context_factory=None if tls is None else (lambda *_: tls),
     )
     server = Server(config, meanwhile)
     # uvicorn raises the signal that ended it once more; SIGTERM must then do nothing.

@@ -7,7 +7,7 @@ a key, the places of the ``ovh`` package.
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _LONGEST_VALUE = 60
+_WEB = frozenset({"http", "https"})
 
 
 class SettingsError(Exception):
@@ -83,6 +84,34 @@ class Settings(BaseSettings):
     )
     credentials: tuple[Credential, ...] = Field(
         default=(), description="Who may ask the bridge; empty lets everyone on this machine ask."
+    )
+    tls_certificate: FilePath | None = Field(
+        default=None,
+        description="PEM file with the certificate chain for HTTPS; read again on SIGHUP.",
+    )
+    tls_key: FilePath | None = Field(
+        default=None, description="PEM file with the private key of `tls_certificate`."
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(),
+        description="Addresses or networks of reverse proxies whose `X-Forwarded-For` and "
+        "`X-Forwarded-Proto` are believed.",
+    )
+    cors_origins: tuple[str, ...] = Field(
+        default=(),
+        description="Origins, such as `https://grafana.example.org`, whose pages may ask from "
+        "the browser (datasource access *Browser*); none by default.",
+    )
+    client_requests_per_minute: int = Field(
+        default=6_000,
+        ge=0,
+        description="Most requests of one client address in one minute, then 429; 0 for no limit.",
+    )
+    max_running: int = Field(
+        default=64, ge=1, description="Most requests worked on at the same time; more wait."
+    )
+    max_waiting: int = Field(
+        default=512, ge=0, description="Most requests waiting for their turn; more get 503."
     )
     accounts: tuple[Account, ...] = Field(
         default=(), description="OVHcloud credentials; several for several regions or companies."
@@ -184,6 +213,25 @@ class Settings(BaseSettings):
                 raise ValueError("expected an address such as http://proxy:3128")
         return value
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for network in value:
+                ip_network(network)
+        except ValueError:
+            raise ValueError("expected addresses or networks such as 10.0.0.0/8") from None
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in _WEB:
+                raise ValueError("expected origins such as https://grafana.example.org")
+        return value
+
     @field_validator("metrics_hosts")
     @classmethod
     def _host_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -200,6 +248,12 @@ class Settings(BaseSettings):
         if twice:
             raise ValueError(f"expected a name of its own for each, but several are {twice[0]!r}")
         return value
+
+    @model_validator(mode="after")
+    def _certificate_and_key(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key: expected both or neither")
+        return self
 
     @model_validator(mode="after")
     def _closed_to_strangers(self) -> Self:
@@ -316,8 +370,10 @@ def _dotted(loc: tuple[int | str, ...]) -> str:
 
 def _may_be_secret(loc: tuple[int | str, ...]) -> bool:
     if loc[0] in LISTS:
-        # A list or table given as text may hold anything.
-        return len(loc) < 3 or loc[-1] in secret_fields(LISTS[str(loc[0])]) or "url" in str(loc[-1])
+        # A list or table given as text may hold anything, a hash be the secret by mistake.
+        field = str(loc[-1])
+        secret = field in secret_fields(LISTS[str(loc[0])]) or field.endswith("_hash")
+        return len(loc) < 3 or secret or "url" in field
     return loc[0] in secret_fields(Settings)
 
 

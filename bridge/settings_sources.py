@@ -66,8 +66,8 @@ def flat_names() -> Mapping[str, tuple[str, str]]:
         if field != "name"
     }
     names[PREFIX + "USERNAME"] = ("credentials", "name")
-    names[PREFIX + "PASSWORD"] = ("credentials", "password")
-    names[PREFIX + "TOKEN"] = ("credentials", "token")
+    for field in ("password", "token", "password_hash", "token_hash"):
+        names[PREFIX + field.upper()] = ("credentials", field)
     for name, (group, field) in tuple(names.items()):
         if field in secret_fields(LISTS[group]):
             names[f"{name}_FILE"] = (group, field + FILE_SUFFIX)

@@ -34,6 +34,7 @@ class SeriesResult:
         table: Whether a table is wanted.
         downsample: How points became buckets.
         notices: Sentences to show at the panel.
+        missing: What the answer lacks, shown before the notices.
     """
 
     named: tuple[Named, ...]
@@ -41,6 +42,12 @@ class SeriesResult:
     table: bool
     downsample: Downsample
     notices: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """Everything to say at the panel."""
+        return (*self.missing, *self.notices)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +92,7 @@ def elements(results: Sequence[Result], *, source_step_ms: int) -> Iterator[byte
         elif result.table:
             yield orjson.dumps(_long_table(result))
         else:
-            notices = result.notices
+            notices = result.said
             if notices and not result.named:
                 yield orjson.dumps(_table(result.ref_id, [], [], notices))
             encoder = _encoder(result.downsample, source_step_ms)
@@ -152,7 +159,7 @@ def _long_table(result: SeriesResult) -> dict[str, Any]:
             for one in result.named
         ]
     )
-    return _table(result.ref_id, columns, orjson.Fragment(rows), result.notices)
+    return _table(result.ref_id, columns, orjson.Fragment(rows), result.said)
 
 
 def _labels(named: Sequence[Named]) -> list[str]:

@@ -15,7 +15,7 @@ from bridge.doors.adhoc import AdHoc, compare_rows, narrow_series, read_adhoc, s
 from bridge.doors.annotations import annotation_table, wants_annotations
 from bridge.doors.fields import positive, read_window
 from bridge.doors.frames import Result, SeriesResult, TableResult, count_points, elements
-from bridge.doors.http import JsonResponse, PlacedError, both, kind_of, read_object
+from bridge.doors.http import JsonResponse, PlacedError, both, clipped, kind_of, read_object
 from bridge.doors.payload import Wanted, apply_payload
 from bridge.doors.titles import Named
 from bridge.engine.grammar import LiveTarget, SeriesTarget, parse_target
@@ -26,7 +26,7 @@ from bridge.offload import in_slices
 from bridge.ovh.live import Table, live_columns, live_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -81,13 +81,16 @@ def routes(doorway: Doorway) -> list[Route]:
     async def query(request: Request) -> Response:
         """Answer the visible targets of a panel, in their order."""
         body = await read_object(request, max_bytes=doorway.limits.max_body_bytes)
-        return JsonResponse(await answer(doorway, body))
+        return await answer(doorway, body)
 
     return both("/query", query, ["POST"])
 
 
-async def answer(doorway: Doorway, body: Mapping[str, Any]) -> bytes:
+async def answer(doorway: Doorway, body: Mapping[str, Any]) -> JsonResponse:
     """Answer one data request; one failing target fails the whole answer.
+
+    What one of several sources failed to give is left out: a notice at the panel and a
+    ``Warning`` header say so.
 
     Raises:
         BadRequestError: A part of the request cannot be read; ``field`` names it.
@@ -96,7 +99,7 @@ async def answer(doorway: Doorway, body: Mapping[str, Any]) -> bytes:
     """
     visible = _visible(doorway, body)
     if wants_annotations(body, visible):
-        return annotation_table(doorway, body, visible)
+        return JsonResponse(annotation_table(doorway, body, visible))
     targets = [_read_target(doorway, field, one) for field, one in visible if _is_chosen(one)]
     series = any(isinstance(target.wanted.target, SeriesTarget) for target in targets)
     window = read_window(body) if series or body.get("range") is not None else None
@@ -111,12 +114,22 @@ async def answer(doorway: Doorway, body: Mapping[str, Any]) -> bytes:
     step = doorway.limits.source_step_ms
     work = elements(results, source_step_ms=step)
     made = await in_slices(work, count_points(results))
+    missing = dict.fromkeys(
+        text for result in results if isinstance(result, SeriesResult) for text in result.missing
+    )
+    headers = {"Warning": _warning(missing)} if missing else None
     if not made:
-        return b"[]"
+        return JsonResponse(b"[]", headers=headers)
     # Brackets go into the outer elements: joining them on would copy the whole answer again.
     made[0] = b"[" + made[0]
     made[-1] += b"]"
-    return b",".join(made)
+    return JsonResponse(b",".join(made), headers=headers)
+
+
+def _warning(missing: Iterable[str]) -> str:
+    """Say in a header what an answer lacks (RFC 7234, section 5.5)."""
+    text = " ".join(clipped("; ".join(missing)).split()).encode("ascii", "replace").decode()
+    return f'199 vscope-bridge "{text.replace(chr(34), chr(39))}"'
 
 
 def _visible(doorway: Doorway, body: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -230,13 +243,14 @@ async def _run(doorway: Doorway, ask: Ask, target: Target) -> Result:
         filters=filters,
         explicit_tags=wanted.explicit_tags,
         timezone=ask.timezone,
+        partial=True,
     )
     answered = await _ask_engine(doorway, target, query)
     named = tuple(
         Named(series, wanted, metric, downsample.function, target.ref_id)
         for series in answered.series
     )
-    return SeriesResult(named, target.ref_id, table, downsample, answered.notices)
+    return SeriesResult(named, target.ref_id, table, downsample, answered.notices, answered.missing)
 
 
 async def _ask_engine(doorway: Doorway, target: Target, query: Query) -> Answer:

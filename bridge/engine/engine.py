@@ -146,7 +146,9 @@ class Engine:
         pushed = _push_down(metric, query.filters, labels)
         if pushed is None:
             return Answer((), _unknown_labels(metric, query.filters))
-        fetched = await self._fetch(query, plan, pushed)
+        missing: list[str] = []
+        on_missing = missing.append if query.partial else None
+        fetched = await self._fetch(query, plan, pushed, on_missing)
 
         selected = [
             (tags, line)
@@ -157,9 +159,8 @@ class Engine:
         work = self._series(query, plan, selected)
         total = sum(len(stamps) for _, (stamps, _) in selected)
         series = await in_slices(work, total)
-        if series:
-            return Answer(tuple(series))
-        return Answer((), _unknown_labels(metric, query.filters))
+        notices = () if series else _unknown_labels(metric, query.filters)
+        return Answer(tuple(series), notices, tuple(missing))
 
     async def lookup(
         self, metric: str, filters: tuple[TagFilter, ...] = ()
@@ -181,7 +182,11 @@ class Engine:
         return tuple(tags for tags in enriched if matches(tags))
 
     async def _fetch(
-        self, query: Query, plan: Plan, pushed: tuple[TagFilter, ...]
+        self,
+        query: Query,
+        plan: Plan,
+        pushed: tuple[TagFilter, ...],
+        on_missing: Callable[[str], None] | None,
     ) -> list[Labelled]:
         span = plan.scan_end_ms - plan.scan_start_ms
         per_series = -(-span // (plan.step_ms or self._source_step_ms))
@@ -189,7 +194,12 @@ class Engine:
         self._check_points(per_series * len(await self._source.lookup(query.metric, pushed)))
         if plan.function is None:
             request = PointRequest(
-                query.metric, pushed, plan.scan_start_ms, plan.scan_end_ms - 1, self._max_points
+                query.metric,
+                pushed,
+                plan.scan_start_ms,
+                plan.scan_end_ms - 1,
+                self._max_points,
+                on_missing,
             )
             points = await self._source.points(request)
             total = sum(len(one.stamps_ms) for one in points)
@@ -201,6 +211,7 @@ class Engine:
             plan.scan_end_ms,
             plan.step_ms,
             frozenset({plan.function}),
+            on_missing,
         )
         return _from_buckets(await self._source.buckets(wanted), plan)
 

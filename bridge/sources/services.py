@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
+import structlog
+
 from bridge.engine.filters import literals
-from bridge.errors import NotOfferedError, UnavailableError
+from bridge.errors import UnavailableError
 from bridge.model import FilterKind
+from bridge.sources.several import ask_all
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -16,9 +18,13 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
+_log = structlog.get_logger(__name__)
+
 
 class ServiceSources:
     """The union of the services' sources; a failing service fails the fetch loudly.
+
+    Unless the request may lack it: then it is told what is missing.
 
     A fetch that names datacenters asks only the services they belong to (the label is
     ``{serviceName}_datacenter{id}``; reference: ovh 2.1). A service whose history is not
@@ -43,17 +49,21 @@ class ServiceSources:
 
     async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
         """Fetch buckets of every service concerned."""
-        return await self._gather(request.filters, lambda source: source.buckets(request))
+        return await self._gather(
+            request.filters, lambda source: source.buckets(request), request.on_missing
+        )
 
     async def points(self, request: PointRequest) -> tuple[Points, ...]:
         """Fetch raw points of every service concerned."""
-        return await self._gather(request.filters, lambda source: source.points(request))
+        return await self._gather(
+            request.filters, lambda source: source.points(request), request.on_missing
+        )
 
     async def lookup(
         self, metric: str, filters: tuple[TagFilter, ...]
     ) -> tuple[Mapping[str, str], ...]:
-        """List the series of every service concerned."""
-        return await self._gather(filters, lambda source: source.lookup(metric, filters))
+        """List the series of every service concerned; one that fails is only logged."""
+        return await self._gather(filters, lambda source: source.lookup(metric, filters), _log_gap)
 
     async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
         """List nothing: all of OVHcloud's metrics are in the catalogue."""
@@ -64,26 +74,14 @@ class ServiceSources:
         self,
         filters: tuple[TagFilter, ...],
         fetch: Callable[[Source], Awaitable[tuple[ResultT, ...]]],
+        on_missing: Callable[[str], None] | None,
     ) -> tuple[ResultT, ...]:
         names = self._concerned(filters)
         if not names:
             raise UnavailableError(
                 "no service of OVHcloud's has been read yet; see /readyz for the reason"
             )
-        outcomes = await asyncio.gather(
-            *(fetch(self._source(name)) for name in names), return_exceptions=True
-        )
-        parts = []
-        not_offered = None
-        for outcome in outcomes:
-            if isinstance(outcome, NotOfferedError):
-                not_offered = outcome
-            elif isinstance(outcome, BaseException):
-                raise outcome
-            else:
-                parts.append(outcome)
-        if not_offered is not None and not parts:
-            raise not_offered
+        parts = await ask_all([self._source(name) for name in names], fetch, on_missing=on_missing)
         return tuple(item for part in parts for item in part)
 
     def _source(self, name: str) -> Source:
@@ -98,3 +96,7 @@ class ServiceSources:
             if flt.key == "datacenter" and flt.kind is FilterKind.LITERAL_OR:
                 wanted |= {label.rpartition("_datacenter")[0] for label in literals(flt)}
         return [name for name in names if name in wanted] or names
+
+
+def _log_gap(what: str) -> None:
+    _log.warning("series_not_listed", reason=what)

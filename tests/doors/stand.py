@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
 from bridge.doors import operations, query, simplejson, simpod
-from bridge.doors.auth import AuthMiddleware
+from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
@@ -225,6 +225,7 @@ def make_app(
     *,
     snapshot: Snapshot | None = None,
     credentials: Sequence[Credential] = (),
+    admission: Admission | None = None,
     limits: Limits | None = None,
     deadline_s: float = 25.0,
     readiness: operations.Readiness = (True, ()),
@@ -253,7 +254,7 @@ def make_app(
         ],
         middleware=[
             Middleware(GuardMiddleware, deadline_s=deadline_s),
-            Middleware(AuthMiddleware, credentials=credentials),
+            Middleware(AuthMiddleware, admission=admission or Admission(credentials)),
         ],
         exception_handlers=dict(EXCEPTION_HANDLERS),
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import TYPE_CHECKING
 
 import pytest
+from argon2 import PasswordHasher
 from pydantic import SecretStr
 
+from bridge.doors.auth import Admission, Presented
 from bridge.settings import Credential
 from tests.doors.stand import make_app
 from tests.doors.test_http import assert_union
@@ -101,3 +104,73 @@ def test_liveness_is_open(client: httpx.Client, guarded: str) -> None:
 def test_without_credentials_everything_is_open(client: httpx.Client, base: str) -> None:
     headers = {"authorization": "Bearer anything"}
     assert client.get(base + "/", headers=headers).status_code == 200
+
+
+HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+HASHED = (
+    Credential(name="grafana", password_hash=HASHER.hash("pass:word é")),
+    Credential(name="alerts", token_hash=HASHER.hash("tok-2")),
+    Credential(name="viewer", password_hash=HASHER.hash("simple"), token=SecretStr("tok-3")),
+)
+
+
+@pytest.fixture(scope="module")
+def hashed() -> Iterator[str]:
+    with serving(make_app(credentials=HASHED)) as url:
+        yield url
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (basic("grafana:pass:word é"), 200),
+        (basic("viewer:simple"), 200),
+        ("Bearer tok-2", 200),
+        ("Bearer tok-3", 200),
+        (basic("grafana:simple"), 401),  # somebody else's
+        (basic("stranger:pass:word é"), 401),
+        (basic("alerts:tok-2"), 401),
+        (basic("grafana:"), 401),
+        (basic("grafana"), 401),
+        ("Bearer simple", 401),
+        ("Bearer", 401),
+        (f"Bearer {HASHED[1].token_hash}", 401),
+        (basic(f"grafana:{HASHED[0].password_hash}"), 401),
+    ],
+)
+def test_a_hash_admits_its_own_secret_only(
+    client: httpx.Client, hashed: str, header: str, status: int
+) -> None:
+    for _ in range(2):  # the second time from memory
+        response = client.get(f"{hashed}/readyz", headers={"authorization": header})
+        assert response.status_code == status
+
+
+def test_a_replaced_credential_counts_at_once(client: httpx.Client) -> None:
+    admission = Admission(HASHED)
+    with serving(make_app(admission=admission)) as url:
+
+        def status(header: str) -> int:
+            return client.get(f"{url}/readyz", headers={"authorization": header}).status_code
+
+        assert (status("Bearer tok-2"), status("Bearer tok-9")) == (200, 401)
+        admission.replace([Credential(name="new", token_hash=HASHER.hash("tok-9"))])
+        assert (status("Bearer tok-2"), status("Bearer tok-9")) == (401, 200)
+        assert status(basic("grafana:pass:word é")) == 401
+
+
+async def test_a_secret_replaced_while_its_hash_is_computed_is_not_admitted() -> None:
+    slow = PasswordHasher(time_cost=4, memory_cost=65_536, parallelism=1)
+    admission = Admission([Credential(token_hash=slow.hash("tok"))])
+    asked = asyncio.create_task(admission.admits(Presented(None, b"tok")))
+    await asyncio.sleep(0)
+    admission.replace([Credential(token_hash=HASHER.hash("other"))])
+    assert not await asked
+    assert not await admission.admits(Presented(None, b"tok"))
+
+
+def test_no_secret_is_in_what_can_be_printed() -> None:
+    admission = Admission([*CREDENTIALS, *HASHED])
+    kept = repr(vars(admission)) + repr(admission) + repr(CREDENTIALS)
+    for secret in ("pass:word", "tok-1", "tok-2", "simple"):
+        assert secret not in kept

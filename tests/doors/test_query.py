@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from bridge.model import BucketRequest, Buckets
+
     Post = Callable[[str, Any], httpx.Response]
 
 
@@ -237,6 +239,23 @@ def test_an_unknown_label_is_a_notice_on_an_empty_answer(post: Post) -> None:
     (notice,) = element["meta"]["notices"]
     assert notice["severity"] == "warning"
     assert "'zone'" in notice["text"]
+
+
+def test_what_a_source_failed_to_give_is_a_notice_and_a_header(client: httpx.Client) -> None:
+    class Partial(MemorySource):
+        async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
+            assert request.on_missing
+            request.on_missing('pcc-2 is missing: "refused"\r\nX-Evil: é')
+            return await super().buckets(request)
+
+    with serving(make_app(Partial())) as url:
+        response = client.post(f"{url}/query", json=panel(f"avg:{CPU}", f"max:{CPU}"))
+    assert response.headers["warning"] == (
+        "199 vscope-bridge \"pcc-2 is missing: 'refused' X-Evil: ?\""
+    )
+    for element in response.json():
+        (notice,) = element["meta"]["notices"]
+        assert notice["text"].startswith("pcc-2 is missing")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bridge.catalog import catalogue
@@ -73,6 +75,15 @@ async def test_a_failing_service_fails_loudly_only_where_it_is_concerned() -> No
     assert await datacenters(one, query("pcc-1_datacenter1")) == ["pcc-1_datacenter1"]
     with pytest.raises(UpstreamError, match="on fire"):
         await one.query(query("pcc-1_datacenter1|pcc-2_datacenter1"))
+
+
+async def test_a_panel_may_lack_a_failing_service_and_says_so() -> None:
+    one = engine(pcc_1=holding("pcc-1"), pcc_2=Broken(UpstreamError("pcc-2 is on fire")))
+    answer = await one.query(replace(query(), partial=True))
+    assert [series.tags["datacenter"] for series in answer.series] == ["pcc-1_datacenter1"]
+    assert answer.missing == ("memory is missing: pcc-2 is on fire",)
+    with pytest.raises(UpstreamError, match="on fire"):
+        await one.query(replace(query("pcc-2_datacenter1"), partial=True))
 
 
 async def test_not_offered_is_no_failure_beside_others() -> None:
