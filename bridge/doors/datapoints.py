@@ -58,7 +58,7 @@ class DatapointsEncoder:
         key = stamps_ms.tobytes()
         axis = self._axes.get(key)
         if axis is None:
-            if len(self._axes) >= _MOST_AXES:
+            if len(self._axes) >= MOST_AXES:
                 self._axes.clear()
             axis = self._axes[key] = self._axis(stamps_ms)
         if len(axis.holes):
@@ -76,13 +76,25 @@ class DatapointsEncoder:
 
 
 #: Time axes kept at once: series that differ in theirs must not pile up texts.
-_MOST_AXES = 32
+MOST_AXES = 32
 
 
 def column(numbers: Stamps | Values) -> bytes:
     """Encode a column as JSON numbers joined by commas, without the brackets."""
     encoded = orjson.dumps(np.ascontiguousarray(numbers), option=orjson.OPT_SERIALIZE_NUMPY)
     return encoded[1:-1]
+
+
+def json_list(items: list[bytes]) -> bytes:
+    """Join encoded elements to a JSON list; the list given is changed.
+
+    Brackets go into the outer elements: joining them on would copy the whole answer again.
+    """
+    if not items:
+        return b"[]"
+    items[0] = b"[" + items[0]
+    items[-1] += b"]"
+    return b",".join(items)
 
 
 def encode_rows(

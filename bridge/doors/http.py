@@ -68,7 +68,7 @@ async def read_object(request: Request, *, max_bytes: int) -> dict[str, Any]:
         BadRequestError: It is not JSON, or no object.
         TooMuchError: It is longer than ``max_bytes``.
     """
-    body = await _read_body(request, max_bytes)
+    body = await read_bytes(request, max_bytes)
     if not body.strip():
         return {}
     try:
@@ -80,20 +80,26 @@ async def read_object(request: Request, *, max_bytes: int) -> dict[str, Any]:
     return content
 
 
-async def _read_body(request: Request, max_bytes: int) -> bytes:
+async def read_bytes(request: Request, max_bytes: int) -> bytes:
+    """Read the body as it comes.
+
+    Raises:
+        TooMuchError: It is longer than ``max_bytes``.
+    """
     declared = request.headers.get("content-length", "")
     if _DIGITS.fullmatch(declared) and int(declared) > max_bytes:
-        raise _too_long(max_bytes)
+        raise too_long(max_bytes)
     chunks, total = [], 0
     async for chunk in request.stream():
         total += len(chunk)
         if total > max_bytes:
-            raise _too_long(max_bytes)
+            raise too_long(max_bytes)
         chunks.append(chunk)
     return b"".join(chunks)
 
 
-def _too_long(max_bytes: int) -> TooMuchError:
+def too_long(max_bytes: int) -> TooMuchError:
+    """Return the refusal of a body longer than ``max_bytes``."""
     return TooMuchError(
         f"the body is longer than the limit of {max_bytes:,} bytes (setting max_body_bytes)"
     )

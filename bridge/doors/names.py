@@ -39,8 +39,16 @@ def label_keys(doorway: Doorway) -> tuple[str, ...]:
     return tuple(stored | dict.fromkeys(key for metric in metrics for key in metric.all_labels))
 
 
-async def find_metrics(doorway: Doorway, text: str) -> tuple[Metric, ...]:
-    """Return metrics that hold a text in name or description, the catalogue's first."""
+async def find_metrics(
+    doorway: Doorway, text: str, *, limit: int = MAX_CHOICES
+) -> tuple[Metric, ...]:
+    """Return metrics that hold a text in name or description, the catalogue's first.
+
+    Args:
+        doorway: The engine.
+        text: Any part, whatever the case; beyond the catalogue the name's beginning.
+        limit: Most metrics from beyond the catalogue.
+    """
     wanted = text.casefold()
     known = doorway.engine.metrics()
     found = [
@@ -50,7 +58,7 @@ async def find_metrics(doorway: Doorway, text: str) -> tuple[Metric, ...]:
     ]
     try:
         async with asyncio.timeout(doorway.limits.options_s):
-            stored = await doorway.engine.metric_names(text, MAX_CHOICES)
+            stored = await doorway.engine.metric_names(text, limit)
     except (BridgeError, TimeoutError) as error:
         reason = error.message if isinstance(error, BridgeError) else "no answer in time"
         _log.warning("lookup_failed", metric=text, reason=reason)
@@ -74,6 +82,21 @@ async def metric_labels(doorway: Doorway, name: str) -> tuple[str, ...]:
     if metric.kind is not Kind.OTHER:
         return metric.all_labels
     return tuple(sorted({key for tags in await _lookup(doorway, name, ()) for key in tags}))
+
+
+async def series_labels(
+    doorway: Doorway, metric: Metric, filters: Sequence[TagFilter] = ()
+) -> tuple[Mapping[str, str], ...]:
+    """Return the labels of a metric's series, for those that match the filters.
+
+    Where the history tells none, they are those of the objects that exist now.
+
+    Raises:
+        BadRequestError: A filter cannot be compiled.
+    """
+    matches = match_all(filters)
+    known = await _lookup(doorway, metric.name, tuple(filters))
+    return known or tuple(filter(matches, _objects(doorway.snapshot(), metric.kind)))
 
 
 async def label_values(
@@ -111,7 +134,9 @@ def inventory_values(
     return _named(kind, key, [labels for labels in _objects(snapshot, kind) if matches(labels)])
 
 
-def find_values(doorway: Doorway, text: str) -> tuple[Choice, ...]:
+def find_values(
+    doorway: Doorway, text: str, *, limit: int | None = MAX_CHOICES
+) -> tuple[Choice, ...]:
     """Return label values of objects that exist now and hold a text, whatever the case."""
     wanted = text.casefold()
     snapshot = doorway.snapshot()
@@ -122,7 +147,7 @@ def find_values(doorway: Doorway, text: str) -> tuple[Choice, ...]:
         for value in labels.values()
         if wanted in value.casefold()
     }
-    return _sorted(Choice(value, value) for value in found)[:MAX_CHOICES]
+    return _sorted(Choice(value, value) for value in found)[:limit]
 
 
 async def _lookup(

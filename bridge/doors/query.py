@@ -6,16 +6,17 @@ annotations comes here too.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from bridge.doors.adhoc import AdHoc, compare_rows, narrow_series, read_adhoc, split_live
 from bridge.doors.annotations import annotation_table, wants_annotations
+from bridge.doors.datapoints import json_list
 from bridge.doors.fields import positive, read_window
 from bridge.doors.frames import Result, SeriesResult, TableResult, count_points, elements
 from bridge.doors.http import JsonResponse, PlacedError, both, clipped, kind_of, read_object
+from bridge.doors.in_order import in_order
 from bridge.doors.payload import Wanted, apply_payload
 from bridge.doors.titles import Named
 from bridge.engine.grammar import LiveTarget, SeriesTarget, parse_target
@@ -26,7 +27,7 @@ from bridge.offload import in_slices
 from bridge.ovh.live import Table, live_columns, live_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -110,20 +111,15 @@ async def answer(doorway: Doorway, body: Mapping[str, Any]) -> JsonResponse:
         read_adhoc(body),
         _timezone(body),
     )
-    results = await _gather(doorway, ask, targets)
+    results = await in_order(_run(doorway, ask, target) for target in targets)
     step = doorway.limits.source_step_ms
     work = elements(results, source_step_ms=step)
-    made = await in_slices(work, count_points(results))
+    made = json_list(await in_slices(work, count_points(results)))
     missing = dict.fromkeys(
         text for result in results if isinstance(result, SeriesResult) for text in result.missing
     )
     headers = {"Warning": _warning(missing)} if missing else None
-    if not made:
-        return JsonResponse(b"[]", headers=headers)
-    # Brackets go into the outer elements: joining them on would copy the whole answer again.
-    made[0] = b"[" + made[0]
-    made[-1] += b"]"
-    return JsonResponse(b",".join(made), headers=headers)
+    return JsonResponse(made, headers=headers)
 
 
 def _warning(missing: Iterable[str]) -> str:
@@ -192,25 +188,6 @@ def _read_target(doorway: Doorway, field: str, given: Mapping[str, Any]) -> Targ
 def _in_target(error: BadRequestError, field: str, position: int | None) -> BadRequestError:
     """Place an error in a target's text."""
     return BadRequestError(error.message, field=f"{field}.target", position=position)
-
-
-async def _gather(doorway: Doorway, ask: Ask, targets: Sequence[Target]) -> list[Result]:
-    """Run all targets at the same time; the first that fails cancels the others.
-
-    Raises:
-        BridgeError: The failure of the foremost target that failed.
-    """
-    tasks: list[asyncio.Task[Result]] = []
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks += [group.create_task(_run(doorway, ask, target)) for target in targets]
-    except BaseExceptionGroup:
-        for task in tasks:
-            failure = None if task.cancelled() else task.exception()
-            if failure is not None:
-                raise failure from None
-        raise
-    return [task.result() for task in tasks]
 
 
 async def _run(doorway: Doorway, ask: Ask, target: Target) -> Result:

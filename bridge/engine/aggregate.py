@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: Cells (series x instants) worked on at once: bounds memory when stamps do not coincide.
 CHUNK_CELLS = 2_000_000
 
+#: Aggregators of one series that are not that series; those of an alert rule mostly are.
+_NOT_ITSELF = frozenset({"count", "dev", "diff", "squareSum"})
+
 _CONSTANT = {
     Interpolation.ZERO: 0.0,
     Interpolation.MAX: np.finfo(np.float64).max,
@@ -44,6 +47,8 @@ def aggregate(
             aggregator.
         step_ms: All stamps are multiples of this; 0 where that is not known.
     """
+    if len(lines) == 1 and aggregator not in _NOT_ITSELF:
+        return lines[0]
     interpolation = Interpolation.PREVIOUS if of_rates else AGGREGATORS[aggregator]
     stamps = _union(lines, step_ms)
     width = max(CHUNK_CELLS // len(lines), 1)

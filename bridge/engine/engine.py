@@ -188,8 +188,7 @@ class Engine:
         pushed: tuple[TagFilter, ...],
         on_missing: Callable[[str], None] | None,
     ) -> list[Labelled]:
-        span = plan.scan_end_ms - plan.scan_start_ms
-        per_series = -(-span // (plan.step_ms or self._source_step_ms))
+        per_series = self._points_per_series(query, plan)
         self._check_points(per_series)
         self._check_points(per_series * len(await self._source.lookup(query.metric, pushed)))
         if plan.function is None:
@@ -213,7 +212,17 @@ class Engine:
             frozenset({plan.function}),
             on_missing,
         )
-        return _from_buckets(await self._source.buckets(wanted), plan)
+        lines = _from_buckets(await self._source.buckets(wanted), plan)
+        self._check_points(sum(len(stamps) for _, (stamps, _) in lines))
+        return lines
+
+    def _points_per_series(self, query: Query, plan: Plan) -> int:
+        """Estimate what one series reads: no bucket without a point, unless gaps are filled."""
+        spec = query.downsample
+        apart = max(plan.step_ms, self._source_step_ms)
+        if spec is not None and spec.fill != "none" and spec.interval_ms:
+            apart = min(apart, spec.interval_ms)
+        return -(-(plan.scan_end_ms - plan.scan_start_ms) // apart)
 
     def _check_points(self, points: int) -> None:
         if points > self._max_points:

@@ -87,6 +87,8 @@ def _wildcard(flt: TagFilter) -> Callable[[str], bool]:
             f"the {flt.kind} filter on '{flt.key}' has no '*': {flt.text!r}; "
             "use literal_or for exact values"
         )
+    if flt.text == "*":
+        return lambda _: True
     folded = flt.kind is FilterKind.IWILDCARD
     text = flt.text.lower() if folded else flt.text
     head, *middle, tail = text.split("*")

@@ -158,6 +158,26 @@ async def test_too_much_is_refused_before_it_is_read() -> None:
         await one.query(Query(CPU, HOUR, "none", FIVE))
 
 
+async def test_a_fine_step_reads_no_more_than_there_is_but_filled_it_does() -> None:
+    one, source = engine(max_points=1_000)
+    fine = Downsample(1_000, "avg")
+    answer = await one.query(Query(CPU, HOUR, "none", fine))
+    assert [len(series.values) for series in answer.series] == [60, 60, 60, 60]
+    source.fetches.clear()
+    for interval_ms in (1, 1_000):
+        with pytest.raises(TooMuchError, match="max_points"):
+            await one.query(Query(CPU, HOUR, "none", Downsample(interval_ms, "avg", "zero")))
+    assert source.fetches == []
+
+
+async def test_more_buckets_than_expected_are_refused() -> None:
+    dense = [(T0 + second * 1_000, 1.0) for second in range(3_000)]
+    source = MemorySource([({"vm": "vm-1"}, dense)])
+    one = Engine(source, catalogue(), Known, source_step_ms=60_000, max_points=2_000, max_series=10)
+    with pytest.raises(TooMuchError, match="3,000 points"):
+        await one.query(Query(CPU, HOUR, "none", Downsample(1_000, "avg")))
+
+
 @pytest.mark.parametrize(
     ("spec", "fetch"),
     [

@@ -1,0 +1,116 @@
+"""``/api/query``: the answer to an ``Ask`` (reference: grafana 7.5).
+
+One failing query fails the whole answer, and no answer is ever partial: an alert rule must
+not be evaluated on less than it asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from bridge.doors.datapoints import json_list
+from bridge.doors.http import PlacedError
+from bridge.doors.in_order import in_order
+from bridge.doors.opentsdb.ask import echo
+from bridge.doors.opentsdb.dps import DpsEncoder
+from bridge.doors.opentsdb.notes import notes
+from bridge.engine.engine import SERVICE_LABELS
+from bridge.errors import BadRequestError, BridgeError
+from bridge.offload import in_slices
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bridge.doors.doorway import Doorway
+    from bridge.doors.opentsdb.ask import Ask, SubQuery
+    from bridge.model import Answer
+
+
+async def answer_query(doorway: Doorway, ask: Ask) -> bytes:
+    """Answer all queries of a request, as encoded JSON.
+
+    Raises:
+        BadRequestError: Something asked for is not there; ``field`` names its place.
+        PlacedError: A query failed.
+    """
+    answers = await run_queries(doorway, ask.queries)
+    global_notes = notes(doorway, ask.window) if ask.annotations else []
+    points = sum(len(one.stamps_ms) for answer in answers for one in answer.series)
+    return json_list(await in_slices(_elements(ask, answers, global_notes), points))
+
+
+async def run_queries(doorway: Doorway, sub_queries: Sequence[SubQuery]) -> list[Answer]:
+    """Ask the engine all at the same time; metrics that nobody knows are refused before.
+
+    Raises:
+        BadRequestError: Something asked for is not there; ``field`` names its place.
+        PlacedError: A query failed.
+    """
+    for sub_query in sub_queries:
+        try:
+            doorway.engine.require_metric(sub_query.query.metric)
+        except BadRequestError as error:
+            raise error.within(sub_query.field) from None
+    return await in_order(_run(doorway, sub_query) for sub_query in sub_queries)
+
+
+async def _run(doorway: Doorway, sub_query: SubQuery) -> Answer:
+    try:
+        answer = await doorway.engine.query(sub_query.query)
+        if not answer.series:
+            await _refuse_unknown_keys(doorway, sub_query)
+    except BadRequestError as error:
+        place = sub_query.field if error.field is None else f"{sub_query.field}.{error.field}"
+        raise BadRequestError(error.message, field=place) from error
+    except BridgeError as error:
+        raise PlacedError(error, sub_query.field) from error
+    return answer
+
+
+async def _refuse_unknown_keys(doorway: Doorway, sub_query: SubQuery) -> None:
+    """Tell a label that no series of the metric has from one without a matching value.
+
+    Raises:
+        BadRequestError: In OpenTSDB's words, with the labels there are.
+    """
+    metric = doorway.engine.require_metric(sub_query.query.metric)
+    known = {*metric.all_labels, *SERVICE_LABELS}
+    asked = [one.key for one in sub_query.query.filters if one.key not in known]
+    if not asked:
+        return
+    stored = {key for tags in await doorway.engine.lookup(metric.name, ()) for key in tags}
+    labels = list(metric.all_labels or sorted(stored))
+    for key in asked:
+        if labels and key not in stored:
+            raise BadRequestError(
+                f"No such name for 'tagk': '{key}'; {metric.name} has {', '.join(labels)}",
+                field="filters",
+            )
+
+
+def _elements(
+    ask: Ask, answers: Sequence[Answer], global_notes: Sequence[dict[str, Any]]
+) -> Iterator[bytes]:
+    """Encode every series that has a point, in the order of the queries."""
+    encoder = DpsEncoder(milliseconds=ask.milliseconds, arrays=ask.arrays, gaps=ask.gaps)
+    extra = b""
+    if global_notes:
+        extra = b',"globalAnnotations":' + orjson.dumps(global_notes)
+    for index, (sub_query, answer) in enumerate(zip(ask.queries, answers, strict=True)):
+        shown = echo(sub_query, index) if ask.show_query else {"index": index}
+        query = b',"query":' + orjson.dumps(shown)
+        for series in answer.series:
+            dps = encoder.encode(series.stamps_ms, series.values)
+            if dps is None:
+                continue
+            head = orjson.dumps(
+                {
+                    "metric": series.metric,
+                    "tags": series.tags,
+                    "aggregateTags": series.aggregate_tags,
+                }
+            )
+            yield b"".join((head[:-1], query, extra, b',"dps":', dps, b"}"))
+            extra = b""
