@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bridge.demo.erlenmeyer.front import Erlenmeyer
     from bridge.demo.faults import Faults
     from bridge.demo.tokens import VscopeTokens
+    from bridge.demo.warp10.front import Warp10
 
 _STATES = frozenset({"validated", "pendingValidation", "expired", "refused"})
 
@@ -71,6 +72,7 @@ class Control:
         keys: Keys,
         calls: Calls,
         erlenmeyer: Erlenmeyer,
+        warp10: Warp10,
         clock: Callable[[], float],
     ) -> None:
         self._faults = faults
@@ -78,6 +80,7 @@ class Control:
         self._keys = keys
         self._calls = calls
         self._erlenmeyer = erlenmeyer
+        self._warp10 = warp10
         self._clock = clock
 
     def routes(self) -> list[Route]:
@@ -110,13 +113,19 @@ class Control:
         return JSONResponse(self._faults.listing())
 
     async def _revoke(self, request: Request) -> Response:
-        """Revoke the vScope tokens; ``{"mode": "deny"}`` makes them 403 instead of 500."""
+        """Revoke the vScope tokens.
+
+        ``{"mode": "deny"}`` makes Erlenmeyer answer 403 instead of 500, ``"expire"`` makes
+        Warp 10 say so.
+        """
         try:
-            deny = (await _table(request)).get("mode") == "deny"
+            mode = (await _table(request)).get("mode")
         except (ValueError, TypeError) as error:
             return _wrong(error)
-        if deny:
+        if mode == "deny":
             self._tokens.deny()
+        elif mode == "expire":
+            self._tokens.expire()
         else:
             self._tokens.revoke()
         return JSONResponse({"revoked": True})
@@ -145,20 +154,21 @@ class Control:
 
     async def _show_calls(self, request: Request) -> Response:
         del request
-        counters = self._erlenmeyer.counters
+        counters, scripts = self._erlenmeyer.counters, self._warp10.counters
         return JSONResponse(
             {
                 **self._calls.listing(),
                 "sub_queries": counters.sub_queries,
-                "injections": counters.injections,
+                "scripts": scripts.scripts,
+                "injections": counters.injections + scripts.unknown_scripts,
             }
         )
 
     async def _clear_calls(self, request: Request) -> Response:
         del request
         self._calls.clear()
-        self._erlenmeyer.counters.sub_queries = 0
-        self._erlenmeyer.counters.injections = 0
+        self._erlenmeyer.counters.clear()
+        self._warp10.counters.clear()
         return JSONResponse({"total": 0})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import orjson
@@ -13,10 +14,33 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Target = Literal["apiv6", "opentsdb", "oauth2"]
+Target = Literal["apiv6", "opentsdb", "warp10", "oauth2"]
 Mode = Literal["down", "slow", "html", "truncated", "wrong_type", "status", "reset"]
 
 _HTML = b"<html><head><title>504 Gateway Time-out</title></head><body>504</body></html>"
+
+
+_DOWN: Mapping[Target, tuple[int, str, bytes]] = MappingProxyType(
+    {
+        "opentsdb": (
+            500,
+            "application/json; charset=UTF-8",
+            b'{"message":"Internal Server Error"}\n',
+        )
+    }
+)
+_API_FAILED = (
+    "application/json; charset=utf-8",
+    orjson.dumps({"class": "Server::InternalServerError", "message": "Simulated failure"}),
+)
+_FAILED: Mapping[Target, tuple[str, bytes]] = MappingProxyType(
+    {
+        "apiv6": _API_FAILED,
+        "oauth2": _API_FAILED,
+        "opentsdb": ("text/plain; charset=utf-8", b"simulated failure\n"),
+        "warp10": ("text/html;charset=iso-8859-1", b"<html>simulated failure</html>\n"),
+    }
+)
 
 
 @dataclass(slots=True)
@@ -71,6 +95,8 @@ def target_of(path: str) -> Target | None:
         return "apiv6"
     if path.startswith("/opentsdb"):
         return "opentsdb"
+    if path.startswith("/warp10"):
+        return "warp10"
     if path == "/auth/oauth2/token":
         return "oauth2"
     return None
@@ -133,18 +159,14 @@ class Faults:
 
 
 def _answer_of(fault: Fault, path: str) -> tuple[int, str, bytes]:
+    target = target_of(path) or "apiv6"
     if fault.mode == "html":
         return 504, "text/html", _HTML
-    if fault.mode == "down" and target_of(path) == "opentsdb":
-        return 500, "application/json; charset=UTF-8", b'{"message":"Internal Server Error"}\n'
-    if fault.mode == "down":
-        return 503, "text/plain", b"Service Unavailable\n"
     if fault.mode == "wrong_type":
         return 200, "application/json", b'{"unexpected":true}'
-    if target_of(path) == "opentsdb":
-        return fault.status, "text/plain; charset=utf-8", b"simulated failure\n"
-    body = orjson.dumps({"class": "Server::InternalServerError", "message": "Simulated failure"})
-    return fault.status, "application/json; charset=utf-8", body
+    if fault.mode == "down":
+        return _DOWN.get(target, (503, "text/plain", b"Service Unavailable\n"))
+    return fault.status, *_FAILED[target]
 
 
 async def _say(send: Send, status: int, kind: str, body: bytes) -> None:

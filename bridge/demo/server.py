@@ -18,6 +18,8 @@ from bridge.demo.faults import Faults
 from bridge.demo.fleet import build_fleet
 from bridge.demo.shelf import FleetShelf
 from bridge.demo.tokens import VscopeTokens
+from bridge.demo.warp10.front import PREFIX as WARP10
+from bridge.demo.warp10.front import Warp10
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -60,8 +62,9 @@ def create_simulator(options: DemoOptions, *, clock: Callable[[], float] = time.
     """Build a simulated OVHcloud.
 
     It serves APIv6 under ``/1.0`` and ``/v1``, the OAuth2 token endpoint at
-    ``/auth/oauth2/token``, the OpenTSDB front end under ``/opentsdb`` and its own control
-    routes under ``/_simulator``. Its public address is taken from each request's Host.
+    ``/auth/oauth2/token``, the OpenTSDB front end under ``/opentsdb``, Warp 10 under
+    ``/warp10`` and its own control routes under ``/_simulator``. Its public address is
+    taken from each request's Host.
 
     Args:
         options: Size and behaviour.
@@ -71,13 +74,19 @@ def create_simulator(options: DemoOptions, *, clock: Callable[[], float] = time.
     tokens = VscopeTokens(options.seed)
     keys = Keys(clock, options.rate_limit_per_minute)
     calls, faults = Calls(), Faults()
-    erlenmeyer = Erlenmeyer(FleetShelf(fleet, clock), tokens, clock)
+    shelf = FleetShelf(fleet, clock)
+    erlenmeyer = Erlenmeyer(shelf, tokens, clock)
+    warp10 = Warp10(shelf, tokens)
     api = ApiV6(World(fleet, options, tokens, clock), options, keys, clock, calls.seen)
-    control = Control(faults, tokens, keys, calls, erlenmeyer, clock)
+    control = Control(faults, tokens, keys, calls, erlenmeyer, warp10, clock)
 
     async def opentsdb(request: Request) -> Response:
         calls.seen(f"{request.method} {request.url.path}")
         return await erlenmeyer.answer(request)
+
+    async def warp(request: Request) -> Response:
+        calls.seen(f"{request.method} {request.url.path}")
+        return await warp10.answer(request)
 
     def every(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
         return Route(path, endpoint, methods=_METHODS)
@@ -91,6 +100,7 @@ def create_simulator(options: DemoOptions, *, clock: Callable[[], float] = time.
             *(every(f"{prefix}/{{path:path}}", api.answer) for prefix in PREFIXES),
             every(PREFIX, opentsdb),
             every(f"{PREFIX}/{{path:path}}", opentsdb),
+            every(f"{WARP10}/{{path:path}}", warp),
             every("/{path:path}", _nothing),
         ],
         faults,

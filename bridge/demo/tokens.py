@@ -1,4 +1,4 @@
-"""vScope tokens: issued by APIv6, checked by the simulated OpenTSDB."""
+"""vScope tokens: issued by APIv6, checked by the simulated OpenTSDB and Warp 10."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ class VscopeTokens:
         self._serial = 0
         self._valid: set[str] = set()
         self._denied: set[str] = set()
+        self._expired: set[str] = set()
 
     def issue(self, user: str) -> str:
         """Return the user's current token."""
@@ -30,6 +31,11 @@ class VscopeTokens:
         self._serial += 1
         self._valid.clear()
 
+    def expire(self) -> None:
+        """Let every token expire; new ones are issued."""
+        self._expired |= self._valid
+        self.revoke()
+
     def deny(self) -> None:
         """Put every token on Erlenmeyer's own deny list, and let new ones be issued."""
         self._denied |= self._valid
@@ -38,6 +44,10 @@ class VscopeTokens:
     def may_read(self, token: str) -> bool:
         """Tell whether the token is valid now."""
         return token in self._valid
+
+    def expired(self, token: str) -> bool:
+        """Tell whether the token was valid until it expired."""
+        return token in self._expired
 
     def denied(self, token: str) -> bool:
         """Tell whether the token is deny-listed."""

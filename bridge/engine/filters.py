@@ -26,6 +26,15 @@ def literals(flt: TagFilter) -> frozenset[str]:
     return frozenset(part for part in flt.text.split("|") if part)
 
 
+def literal_unions(filters: Iterable[TagFilter]) -> dict[str, frozenset[str]]:
+    """Return, for each key with a ``literal_or``, the values that its filters allow."""
+    unions: dict[str, frozenset[str]] = {}
+    for flt in filters:
+        if flt.kind is FilterKind.LITERAL_OR:
+            unions[flt.key] = unions.get(flt.key, frozenset()) | literals(flt)
+    return unions
+
+
 def compile_filter(flt: TagFilter) -> Callable[[str], bool]:
     """Turn one filter into a predicate on a tag value.
 

@@ -17,57 +17,35 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import orjson
-from cachetools import TTLCache
 
 from bridge.engine.downsample import into_buckets
-from bridge.engine.filters import literals, match_all
-from bridge.errors import BadRequestError, TooMuchError, UpstreamError
-from bridge.model import BucketFunction, Buckets, FilterKind, PointRequest, Points
+from bridge.engine.filters import literal_unions, match_all
+from bridge.errors import BadRequestError, UpstreamError
+from bridge.model import Buckets, FilterKind, PointRequest, Points
 from bridge.offload import in_slices
+from bridge.sources.columns import as_buckets, require_at_most
 from bridge.sources.dps import BYTES_PER_POINT, read_answer
+from bridge.sources.listings import Listings
+from bridge.sources.metrics_platform import (
+    FETCH_LIMIT,
+    INTERNAL_LABEL,
+    MAX_LITERALS,
+    ask_with_token,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from bridge.model import BucketRequest, TagFilter
     from bridge.ovh.token import VscopeToken
-    from bridge.sources.dps import AnswerSeries
+    from bridge.sources.metrics_platform import Tokens
     from bridge.sources.upstream import Reply, Upstream
 
     Tags = Mapping[str, str]
-
-#: Seconds the list of a metric's series is trusted. A series younger than this is missing
-#: only from lists, never from answers: fetches match by label, not by this list.
-LOOKUP_TTL_S = 120.0
-
-#: Literal alternatives sent in one selector; with more, everything is fetched and filtered.
-MAX_LITERALS = 256
-
-#: A label of OVHcloud's platform, not of the series.
-_INTERNAL_LABEL = ".app"
-
-
-class Tokens(Protocol):
-    """Where the read token comes from."""
-
-    async def get(self) -> VscopeToken:
-        """Return the current token."""
-
-    async def renew(self, rejected: VscopeToken) -> VscopeToken:
-        """Return a newer token than the rejected one, or the same where there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The series of a metric, and which sets of labels they have."""
-
-    series: tuple[Tags, ...]
-    label_sets: tuple[frozenset[str], ...]
 
 
 class Erlenmeyer:
@@ -86,8 +64,7 @@ class Erlenmeyer:
         self._name = name
         self._upstream = upstream
         self._tokens = tokens
-        self._listings: TTLCache[str, Listing] = TTLCache(256, LOOKUP_TTL_S, clock)
-        self._lookups: dict[str, asyncio.Task[Listing]] = {}
+        self._listings = Listings(self._look_up, clock)
 
     @property
     def name(self) -> str:
@@ -101,11 +78,8 @@ class Erlenmeyer:
             BadRequestError: A metric name that could change the script.
             UpstreamError, UpstreamTimeoutError, NotOfferedError: No list.
         """
-        found = (await self._listing(metric)).series
-        if not filters:
-            return found
-        matches = match_all(filters)
-        return tuple(tags for tags in found if matches(tags))
+        _refuse_script(metric, "metric")
+        return await self._listings.of(metric, filters)
 
     async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
         """List nothing: all of OVHcloud's metrics are in the catalogue."""
@@ -120,10 +94,10 @@ class Erlenmeyer:
             UpstreamError, UpstreamTimeoutError, NotOfferedError: No complete answer.
         """
         selector = _selector(request.metric, request.filters)
-        label_sets = (await self._listing(request.metric)).label_sets
-        if any(one < other for one, other in itertools.permutations(label_sets, 2)):
+        listed = {frozenset(tags) for tags in await self._listings.of(request.metric)}
+        if any(one < other for one, other in itertools.permutations(listed, 2)):
             return await self._buckets_of_points(request)
-        label_sets = tuple(labels for labels in label_sets if selector.keys() <= labels)
+        label_sets = sorted((labels for labels in listed if selector.keys() <= labels), key=sorted)
         parts = await asyncio.gather(
             *(
                 self._buckets_of_labels(request, dict.fromkeys(sorted(labels), "*") | selector)
@@ -133,14 +107,14 @@ class Erlenmeyer:
         for labels, part in zip(label_sets, parts, strict=True):
             if any(buckets.tags.keys() != labels for buckets in part):
                 # A series with more labels has appeared: its group may have merged others.
-                self._listings.pop(request.metric, None)
+                self._listings.forget(request.metric)
                 return await self._buckets_of_points(request)
         matches = match_all(request.filters)
         return tuple(buckets for part in parts for buckets in part if matches(buckets.tags))
 
     async def _buckets_of_labels(
         self, request: BucketRequest, tags: Mapping[str, str]
-    ) -> list[Buckets]:
+    ) -> tuple[Buckets, ...]:
         functions = sorted(request.functions)
         answers = await asyncio.gather(
             *(
@@ -153,12 +127,12 @@ class Erlenmeyer:
                     },
                     request.start_ms // 1000 - 1,
                     request.end_ms // 1000 - 1,
+                    shift_s=1 - request.step_ms // 1000,
                 )
                 for function in functions
             )
         )
-        shift = 1 - request.step_ms // 1000
-        return [_merge(same, functions, shift) for same in _by_tags(answers, self._name)]
+        return as_buckets(dict(zip(functions, answers, strict=True)), self._name)
 
     async def points(self, request: PointRequest) -> tuple[Points, ...]:
         """Fetch raw points, whole seconds (the front end drops fractions).
@@ -174,18 +148,9 @@ class Erlenmeyer:
             -(-request.start_ms // 1000),
             request.end_ms // 1000,
         )
-        total = sum(len(series.stamps) for series in answer)
-        if total > request.limit:
-            raise TooMuchError(
-                f"{total:,} points, more than the limit of {request.limit:,} "
-                "(setting max_points): narrow the range or the filters"
-            )
+        require_at_most(request.limit, answer)
         matches = match_all(request.filters)
-        return tuple(
-            Points(series.tags, series.stamps * 1000, series.values)
-            for series in answer
-            if matches(series.tags)
-        )
+        return tuple(points for points in answer if matches(points.tags))
 
     async def _buckets_of_points(self, request: BucketRequest) -> tuple[Buckets, ...]:
         raw = await self.points(
@@ -215,46 +180,33 @@ class Erlenmeyer:
 
         return await asyncio.to_thread(reduce)
 
-    async def _listing(self, metric: str) -> Listing:
-        _refuse_script(metric, "metric")
-        known = self._listings.get(metric)
-        if known is not None:
-            return known
-        running = self._lookups.get(metric)
-        if running is None:
-            running = asyncio.create_task(self._look_up(metric))
-            self._lookups[metric] = running
-            running.add_done_callback(lambda _: self._lookups.pop(metric, None))
-        return await asyncio.shield(running)
-
-    async def _look_up(self, metric: str) -> Listing:
+    async def _look_up(self, metric: str) -> tuple[Tags, ...]:
         reply = await self._send("GET", f"/api/search/lookup?m={quote(metric, safe='')}", None)
         try:
             results = orjson.loads(reply.body)["results"] or []
-            found = tuple(
-                {k: str(v) for k, v in result["tags"].items() if k != _INTERNAL_LABEL}
+            return tuple(
+                {k: str(v) for k, v in result["tags"].items() if k != INTERNAL_LABEL}
                 for result in results
             )
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
             raise UpstreamError(f"{self._name} answered a list of series that is none") from None
-        listing = Listing(found, tuple(sorted({frozenset(tags) for tags in found}, key=sorted)))
-        self._listings[metric] = listing
-        return listing
 
-    async def _ask(self, sub_query: dict[str, Any], start_s: int, end_s: int) -> list[AnswerSeries]:
+    async def _ask(
+        self, sub_query: dict[str, Any], start_s: int, end_s: int, *, shift_s: int = 0
+    ) -> list[Points]:
         body = orjson.dumps({"start": start_s, "end": end_s, "queries": [sub_query]})
         reply = await self._send("POST", "/api/query", body)
-        return await in_slices(
+        answer = await in_slices(
             read_answer(reply.body, self._name), len(reply.body) // BYTES_PER_POINT
         )
+        return [Points(one.tags, (one.stamps + shift_s) * 1000, one.values) for one in answer]
 
     async def _send(self, method: str, path: str, body: bytes | None) -> Reply:
-        token = await self._tokens.get()
-        reply = await self._send_as(token, method, path, body)
-        if reply.status in _MAYBE_TOKEN:
-            renewed = await self._tokens.renew(token)
-            if renewed != token:
-                reply = await self._send_as(renewed, method, path, body)
+        reply = await ask_with_token(
+            self._tokens,
+            lambda token: self._send_as(token, method, path, body),
+            lambda reply: reply.status in _MAYBE_TOKEN,
+        )
         if reply.status == 200:
             if reply.content_type not in ("application/json", ""):
                 raise UpstreamError(
@@ -288,9 +240,6 @@ class Erlenmeyer:
         return f"{self._name} answered HTTP {reply.status}"
 
 
-#: Points one fetch may read at OVHcloud (reference: opentsdb 2.3).
-FETCH_LIMIT = 20_000_000
-
 #: Statuses that a refused token can hide behind (reference: ovh 4).
 _MAYBE_TOKEN = (401, 403, 500)
 
@@ -302,12 +251,10 @@ def _selector(metric: str, filters: tuple[TagFilter, ...]) -> dict[str, str]:
         BadRequestError: Text that could change the script.
     """
     _refuse_script(metric, "metric")
-    wanted: dict[str, frozenset[str]] = {}
     for flt in filters:
         _refuse_script(flt.key, "tag key")
         _refuse_script(flt.text, f"filter on '{flt.key}'", pattern=_is_pattern(flt))
-        if flt.kind is FilterKind.LITERAL_OR:
-            wanted[flt.key] = wanted.get(flt.key, frozenset()) | literals(flt)
+    wanted = literal_unions(filters)
     return {
         flt.key: "|".join(sorted(wanted[flt.key]))
         if flt.key in wanted and len(wanted[flt.key]) <= MAX_LITERALS
@@ -338,32 +285,3 @@ def _refuse_script(text: str, what: str, *, pattern: bool = False) -> None:
                 "in OVHcloud's history",
                 position=text.index(part),
             )
-
-
-def _by_tags(answers: Sequence[Sequence[AnswerSeries]], who: str) -> list[tuple[AnswerSeries, ...]]:
-    """Pair the series of several functions by their tags.
-
-    Raises:
-        UpstreamError: The functions disagree about which series exist.
-    """
-    if len(answers) == 1:
-        return [(series,) for series in answers[0]]
-    tables = [{tuple(sorted(s.tags.items())): s for s in answer} for answer in answers]
-    if any(table.keys() != tables[0].keys() for table in tables):
-        raise UpstreamError(f"{who} answered different series for the same question")
-    return [tuple(table[key] for table in tables) for key in sorted(tables[0])]
-
-
-def _merge(
-    same: tuple[AnswerSeries, ...], functions: list[BucketFunction], shift_s: int
-) -> Buckets:
-    first = same[0]
-    if any(
-        len(s.stamps) != len(first.stamps) or (s.stamps != first.stamps).any() for s in same[1:]
-    ):
-        raise UpstreamError("a bucket came with one function but not with another")
-    return Buckets(
-        first.tags,
-        (first.stamps + shift_s) * 1000,
-        {function: s.values for function, s in zip(functions, same, strict=True)},
-    )

@@ -13,27 +13,24 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import orjson
-from cachetools import TTLCache
 
-from bridge.engine.filters import literals, match_all
+from bridge.engine.filters import literal_unions, match_all
 from bridge.errors import BadRequestError, TooMuchError, UpstreamError, UpstreamTimeoutError
-from bridge.model import Buckets, FilterKind, Points, TagFilter
+from bridge.model import FilterKind, Points, TagFilter
 from bridge.offload import in_slices
+from bridge.sources.columns import as_buckets, require_at_most
 from bridge.sources.dps import BYTES_PER_POINT, read_answer
+from bridge.sources.listings import Listings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pydantic import SecretStr
 
-    from bridge.model import BucketRequest, PointRequest
-    from bridge.sources.dps import AnswerSeries
+    from bridge.model import BucketRequest, Buckets, PointRequest
     from bridge.sources.upstream import Reply, Upstream
 
     Tags = Mapping[str, str]
-
-#: Seconds the list of a metric's series is trusted; it serves lists and estimates only.
-LOOKUP_TTL_S = 120.0
 
 #: Filters whose meaning at the server is the engine's; the others are applied here.
 _PUSHED = frozenset({FilterKind.ILITERAL_OR, FilterKind.WILDCARD, FilterKind.IWILDCARD})
@@ -67,7 +64,7 @@ class OpenTsdb:
         self._upstream = upstream
         self._url = url.rstrip("/")
         self._login = _login(user, password, token)
-        self._series: TTLCache[str, tuple[Tags, ...]] = TTLCache(256, LOOKUP_TTL_S, clock)
+        self._listings = Listings(self._look_up, clock)
 
     @property
     def name(self) -> str:
@@ -95,17 +92,7 @@ class OpenTsdb:
                 for function in functions
             )
         )
-        by_tags = [{_key(one.tags): one for one in answer} for answer in answers]
-        if any(table.keys() != by_tags[0].keys() for table in by_tags):
-            raise UpstreamError(f"{self.name} answered different series for the same question")
-        return tuple(
-            Buckets(
-                one.tags,
-                one.stamps,
-                {f: table[key].values for f, table in zip(functions, by_tags, strict=True)},
-            )
-            for key, one in by_tags[0].items()
-        )
+        return as_buckets(dict(zip(functions, answers, strict=True)), self.name)
 
     async def points(self, request: PointRequest) -> tuple[Points, ...]:
         """Fetch raw points, to the millisecond.
@@ -117,13 +104,8 @@ class OpenTsdb:
         answer = await self._ask(
             request.metric, request.filters, request.start_ms, request.end_ms, None
         )
-        total = sum(len(one.stamps) for one in answer)
-        if total > request.limit:
-            raise TooMuchError(
-                f"{total:,} points, more than the limit of {request.limit:,} "
-                "(setting max_points): narrow the range or the filters"
-            )
-        return tuple(Points(one.tags, one.stamps, one.values) for one in answer)
+        require_at_most(request.limit, answer)
+        return tuple(answer)
 
     async def lookup(self, metric: str, filters: tuple[TagFilter, ...]) -> tuple[Tags, ...]:
         """List the tags of a metric's series; none when the server does not know it.
@@ -134,16 +116,7 @@ class OpenTsdb:
         Raises:
             UpstreamError, UpstreamTimeoutError: No list.
         """
-        known = self._series.get(metric)
-        if known is None:
-            known = await self._looked_up(metric, use_meta=True)
-            if not known:
-                known = await self._looked_up(metric, use_meta=False)
-            self._series[metric] = known
-        if not filters:
-            return known
-        matches = match_all(filters)
-        return tuple(tags for tags in known if matches(tags))
+        return await self._listings.of(metric, filters)
 
     async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
         """List the server's metrics that begin with a text.
@@ -160,6 +133,11 @@ class OpenTsdb:
         if not isinstance(names, list):
             raise UpstreamError(f"{self.name} answered a list of metrics that is none")
         return tuple(str(name) for name in names)
+
+    async def _look_up(self, metric: str) -> tuple[Tags, ...]:
+        return await self._looked_up(metric, use_meta=True) or await self._looked_up(
+            metric, use_meta=False
+        )
 
     async def _looked_up(self, metric: str, *, use_meta: bool) -> tuple[Tags, ...]:
         body = orjson.dumps({"metric": metric, "useMeta": use_meta, "limit": 0})
@@ -179,7 +157,7 @@ class OpenTsdb:
         start_ms: int,
         end_ms: int,
         downsample: str | None,
-    ) -> list[AnswerSeries]:
+    ) -> list[Points]:
         """Fetch the series that match, none of them empty."""
         sub_query: dict[str, Any] = {
             "metric": metric,
@@ -202,7 +180,11 @@ class OpenTsdb:
         body = self._accepted(reply).body
         answer = await in_slices(read_answer(body, self.name), len(body) // BYTES_PER_POINT)
         matches = match_all(filters)
-        return [one for one in answer if len(one.stamps) and matches(one.tags)]
+        return [
+            Points(one.tags, one.stamps, one.values)
+            for one in answer
+            if len(one.stamps) and matches(one.tags)
+        ]
 
     async def _query(self, question: Mapping[str, Any], sub_query: Mapping[str, Any]) -> Reply:
         return await self._send(
@@ -244,26 +226,16 @@ def _login(user: str | None, password: SecretStr | None, token: SecretStr | None
     return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
-def _pushed(filters: Iterable[TagFilter]) -> list[dict[str, Any]]:
+def _pushed(filters: Sequence[TagFilter]) -> list[dict[str, Any]]:
     """Return the filters the server applies; two literals on one key are a union."""
-    unions: dict[str, frozenset[str]] = {}
-    sent = []
-    for flt in filters:
-        if flt.kind is FilterKind.LITERAL_OR:
-            unions[flt.key] = unions.get(flt.key, frozenset()) | literals(flt)
-        elif flt.kind in _PUSHED:
-            sent.append(flt)
+    sent = [flt for flt in filters if flt.kind in _PUSHED]
     sent += [
         TagFilter(key, FilterKind.LITERAL_OR, "|".join(sorted(values)))
-        for key, values in unions.items()
+        for key, values in literal_unions(filters).items()
     ]
     return [
         {"type": flt.kind, "tagk": flt.key, "filter": flt.text, "groupBy": False} for flt in sent
     ]
-
-
-def _key(tags: Tags) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(tags.items()))
 
 
 def _is_unknown(reply: Reply, kind: str) -> bool:

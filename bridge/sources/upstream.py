@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -34,11 +34,12 @@ READ_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An upstream's complete answer."""
+    """An upstream's complete answer; names of headers are in lower case."""
 
     status: int
     content_type: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Upstream:
@@ -130,7 +131,9 @@ class Upstream:
                     )
                 parts.append(part)
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-            return Reply(response.status_code, kind, b"".join(parts))
+            return Reply(
+                response.status_code, kind, b"".join(parts), dict(response.headers.items())
+            )
 
     async def close(self) -> None:
         """Close every connection."""

@@ -61,6 +61,10 @@ class Counters:
     injections: int = 0
     sub_queries: int = 0
 
+    def clear(self) -> None:
+        """Start again at zero."""
+        self.injections = self.sub_queries = 0
+
 
 def text(message: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
     """Answer plain text with a line end, as Go's ``http.Error`` does."""

@@ -1,0 +1,1 @@
+"""A simulated Warp 10: OVHcloud's metrics platform by its own protocol."""
