@@ -1,87 +1,51 @@
 """The vScope metrics: what they measure, in which unit, with which labels.
 
 Source of the names: OVHcloud's vScope guide (20 metrics) and client code that used four
-more (reference: ovh 2.2). Each metric with a ``live`` expression can be rebuilt from the
-live APIv6 object of its kind; the host's network counters cannot.
+more (reference: ovh 2.2). Each metric with a ``live`` expression is recorded from the live
+APIv6 object of its kind; the host's network counters cannot be. The rest is the bridge's own,
+under names of the same form, and exists only where the bridge has recorded it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from bridge.metric import (
+    CHANGING_LABELS,
+    ENRICHED_LABELS,
+    OBJECT_LABEL,
+    Kind,
+    Metric,
+    uncatalogued,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+__all__ = [
+    "CHANGING_LABELS",
+    "DISKSPACE_USED",
+    "ENRICHED_LABELS",
+    "OBJECT_LABEL",
+    "Kind",
+    "Metric",
+    "catalogue",
+    "uncatalogued",
+]
 
-class Kind(StrEnum):
-    """What a metric is measured on."""
-
-    DATASTORE = "datastore"
-    HOST = "host"
-    VM = "vm"
-    OTHER = "other"
-
-
-#: The stored label that names the object, for each kind that the inventory knows.
-OBJECT_LABEL: Mapping[Kind, str] = MappingProxyType(
-    {Kind.DATASTORE: "datastore", Kind.HOST: "host", Kind.VM: "vm", Kind.OTHER: ""}
-)
-
-#: Labels the inventory adds to stored series (see ``bridge.ovh.labels``).
-ENRICHED_LABELS: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
-    {
-        Kind.DATASTORE: ("service", "profile"),
-        Kind.HOST: ("service", "cluster"),
-        Kind.VM: ("service", "vm_name", "cluster", "host_name", "folder"),
-        Kind.OTHER: (),
-    }
-)
-
-#: Enriched labels that may change while the object lives; an answer shows them only when
-#: the query groups or filters by them.
-CHANGING_LABELS = frozenset({"cluster", "host_name", "folder"})
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One vScope metric.
-
-    Attributes:
-        name: As OVHcloud stores it.
-        kind: What it is measured on.
-        description: One line for a person.
-        unit: A Grafana unit id (``percent`` is 0 to 100, ``kbytes`` is KiB, ``KBs`` is
-            kB/s, ``pps`` packets/s, ``iops`` operations/s, ``ms``, ``none``).
-        labels: Stored labels, most significant first.
-        live: The APIv6 field (or formula) this comes from; None where APIv6 has none.
-        guide: Whether OVHcloud's guide lists it.
-    """
-
-    name: str
-    kind: Kind
-    description: str
-    unit: str
-    labels: tuple[str, ...]
-    live: str | None
-    guide: bool = True
-
-    @property
-    def all_labels(self) -> tuple[str, ...]:
-        """Stored labels, then those the inventory adds."""
-        return self.labels + ENRICHED_LABELS[self.kind]
-
+#: The metric of which OVHcloud's unit is in doubt (reference: ovh 2.2).
+DISKSPACE_USED = "vscope.filer.datastore.diskspace.used"
 
 _DATASTORE = ("datacenter", "datastore")
 _HOST = ("datacenter", "host")
 _NIC = ("datacenter", "host", "nicname")
 _VM = ("datacenter", "vm")
 
-_METRICS = (
+_OVHCLOUD = (
     Metric(
-        "vscope.filer.datastore.diskspace.used",
+        DISKSPACE_USED,
         Kind.DATASTORE,
         "Datastore space used",
         "kbytes",
@@ -178,9 +142,178 @@ _METRICS = (
 )
 
 
-def uncatalogued(name: str) -> Metric:
-    """Return what is known of a metric outside the catalogue: its name."""
-    return Metric(name, Kind.OTHER, name, "none", (), None, guide=False)
+def _own(
+    name: str,
+    kind: Kind,
+    unit: str,
+    description: str,
+    live: str,
+    states: tuple[tuple[int, str], ...] = (),
+) -> Metric:
+    """Make a metric that only the bridge's recording has."""
+    if states:
+        coding = ", ".join(f"{value} {meaning}" for value, meaning in states)
+        description = f"{description}: {coding}"
+    labels = {Kind.DATASTORE: _DATASTORE, Kind.HOST: _HOST, Kind.VM: _VM}.get(kind, ("account",))
+    return Metric(
+        f"vscope.{name}",
+        kind,
+        description,
+        unit,
+        labels,
+        live,
+        guide=False,
+        ovhcloud=False,
+        states=states,
+    )
+
+
+_SAMPLE_AGE = "stamp - stamp of the last poll that gave its performance values"
+
+_RECORDED = (
+    _own(
+        "filer.datastore.diskspace.capacity",
+        Kind.DATASTORE,
+        "kbytes",
+        "Datastore capacity, used and free",
+        "(spaceUsed + spaceFree) * 1024 * 1024",
+    ),
+    _own(
+        "filer.datastore.diskspace.provisioned",
+        Kind.DATASTORE,
+        "kbytes",
+        "Datastore space promised to virtual machines",
+        "spaceProvisionned * 1024 * 1024",
+    ),
+    _own(
+        "filer.datastore.diskspace.overcommit.perc",
+        Kind.DATASTORE,
+        "percent",
+        "Datastore space promised, of the capacity",
+        "100 * spaceProvisionned / (spaceUsed + spaceFree)",
+    ),
+    _own(
+        "filer.datastore.full.days",
+        Kind.DATASTORE,
+        "d",
+        "Days until the datastore is full; 3650 is not in sight",
+        "spaceFree / trend of the recorded weeks",
+    ),
+    _own(
+        "filer.datastore.vms",
+        Kind.DATASTORE,
+        "none",
+        "Virtual machines on the datastore",
+        "vmTotal",
+    ),
+    _own(
+        "filer.datastore.connection.state",
+        Kind.DATASTORE,
+        "none",
+        "Datastore connection",
+        "connectionState",
+        ((1, "online"), (0, "offline")),
+    ),
+    _own(
+        "filer.datastore.sample.age",
+        Kind.DATASTORE,
+        "s",
+        "Time since the datastore's values were last given",
+        _SAMPLE_AGE,
+    ),
+    _own("host.vms", Kind.HOST, "none", "Virtual machines on the host", "vmTotal"),
+    _own(
+        "host.vcpus",
+        Kind.HOST,
+        "none",
+        "Virtual processors of the host's machines",
+        "vmVcpuTotal",
+    ),
+    _own("host.uptime", Kind.HOST, "s", "Time since the host started", "uptime"),
+    _own(
+        "host.connection.state",
+        Kind.HOST,
+        "none",
+        "Host connection",
+        "connectionState",
+        ((1, "connected"), (0, "disconnected"), (-1, "notResponding")),
+    ),
+    _own(
+        "host.maintenance.state",
+        Kind.HOST,
+        "none",
+        "Host maintenance",
+        "inMaintenance",
+        ((1, "in maintenance"), (0, "in service")),
+    ),
+    _own(
+        "host.sample.age",
+        Kind.HOST,
+        "s",
+        "Time since the host's values were last given",
+        _SAMPLE_AGE,
+    ),
+    _own(
+        "vm.cpu.ready.perc",
+        Kind.VM,
+        "percent",
+        "VM CPU ready, share of time",
+        "cpuReadyPercent",
+    ),
+    _own(
+        "vm.disk.committed",
+        Kind.VM,
+        "kbytes",
+        "VM space taken on all datastores",
+        "sum of filers[].committed * 1024",
+    ),
+    _own("vm.snapshots", Kind.VM, "none", "VM snapshots", "snapshotNum"),
+    _own(
+        "vm.power.state",
+        Kind.VM,
+        "none",
+        "VM power",
+        "powerState",
+        ((1, "on"), (0, "off"), (2, "suspended")),
+    ),
+    _own(
+        "vm.tools.state",
+        Kind.VM,
+        "none",
+        "VMware Tools",
+        "vmwareTools",
+        ((1, "running"), (0, "not running")),
+    ),
+    _own(
+        "vm.backup.state",
+        Kind.VM,
+        "none",
+        "VM backup, last result",
+        "backup.lastResult",
+        ((0, "none or unknown"), (1, "success"), (2, "running"), (3, "warning"), (4, "failed")),
+    ),
+    _own(
+        "vm.backup.age",
+        Kind.VM,
+        "s",
+        "Time since the VM's last successful backup",
+        "stamp - backup.lastSuccessfulCreationTime",
+    ),
+    _own(
+        "vm.sample.age",
+        Kind.VM,
+        "s",
+        "Time since the VM's values were last given",
+        _SAMPLE_AGE,
+    ),
+    _own(
+        "credential.expires",
+        Kind.ACCOUNT,
+        "s",
+        "Time until the OVHcloud credential expires",
+        "expiration of /auth/currentCredential - stamp",
+    ),
+)
 
 
 def catalogue(*, diskspace_unit: str = "kB") -> Mapping[str, Metric]:
@@ -193,9 +326,7 @@ def catalogue(*, diskspace_unit: str = "kB") -> Mapping[str, Metric]:
     unit = {"kB": "kbytes", "GB": "gbytes"}[diskspace_unit]
     return MappingProxyType(
         {
-            m.name: m
-            if m.name != "vscope.filer.datastore.diskspace.used"
-            else Metric(m.name, m.kind, m.description, unit, m.labels, m.live, m.guide)
-            for m in _METRICS
+            m.name: replace(m, unit=unit) if m.name == DISKSPACE_USED else m
+            for m in (*_OVHCLOUD, *_RECORDED)
         }
     )

@@ -110,7 +110,9 @@ class FleetShelf:
     def __init__(self, fleet: Fleet, clock: Callable[[], float]) -> None:
         self._fleet = fleet
         self._clock = clock
-        self._rows = {name: tuple(self._series_of(name)) for name in catalogue()}
+        # What the bridge alone records is not OVHcloud's to serve.
+        served = [name for name, metric in catalogue().items() if metric.ovhcloud]
+        self._rows = {name: tuple(self._series_of(name)) for name in served}
 
     def names(self, metric: Selector, labels: Mapping[str, Selector]) -> Sequence[Name]:
         """See :class:`Shelf`."""

@@ -16,22 +16,31 @@ from bridge.catalog import CHANGING_LABELS, OBJECT_LABEL, Kind, uncatalogued
 from bridge.engine.aggregate import aggregate
 from bridge.engine.downsample import downsample_points, fill_gaps
 from bridge.engine.filters import match_all
+from bridge.engine.moves import cut
 from bridge.engine.plan import make_plan
 from bridge.engine.rate import rates
-from bridge.errors import BadRequestError, TooMuchError, UnavailableError
+from bridge.errors import (
+    BadRequestError,
+    TooMuchError,
+    UnavailableError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
 from bridge.model import (
     Answer,
     BucketRequest,
     FilterKind,
+    Freshness,
     PointRequest,
     Points,
     Series,
     TagFilter,
+    Window,
 )
 from bridge.offload import in_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -56,8 +65,15 @@ class Enrichment(Protocol):
     def enrich(self, kind: Kind, tags: Mapping[str, str]) -> Mapping[str, str]:
         """Return the stored tags with the labels known of their object."""
 
-    def stored_candidates(self, kind: Kind, filters: Sequence[TagFilter]) -> frozenset[str] | None:
-        """Return the object names that can match filters on enriched labels."""
+    def history(
+        self, kind: Kind, tags: Mapping[str, str], keys: Collection[str]
+    ) -> Sequence[tuple[int, Mapping[str, str]]]:
+        """Return stored tags and labels over time, each with the millisecond they hold from."""
+
+    def stored_candidates(
+        self, kind: Kind, filters: Sequence[TagFilter], window: Window | None = None
+    ) -> frozenset[str] | None:
+        """Return the object names that can match filters on enriched labels in a window."""
 
 
 class Engine:
@@ -143,24 +159,29 @@ class Engine:
         if query.window.start_ms > query.window.end_ms:
             raise BadRequestError("the range ends before it starts", field="range")
         labels = self._enrichment()
-        pushed = _push_down(metric, query.filters, labels)
+        scanned = Window(plan.scan_start_ms, plan.scan_end_ms - 1)
+        pushed = _push_down(metric, query.filters, labels, scanned)
         if pushed is None:
             return Answer((), _unknown_labels(metric, query.filters))
         missing: list[str] = []
+        read: list[Freshness] = []
         on_missing = missing.append if query.partial else None
-        fetched = await self._fetch(query, plan, pushed, on_missing)
-
-        selected = [
-            (tags, line)
-            for stored, line in fetched
-            if matches(tags := labels.enrich(metric.kind, stored))
-            and not (query.explicit_tags and set(stored) != {f.key for f in query.filters})
-        ]
-        work = self._series(query, plan, selected)
-        total = sum(len(stamps) for _, (stamps, _) in selected)
+        fetched = await self._fetch(query, plan, pushed, on_missing, read.append)
+        if query.explicit_tags:
+            asked = {flt.key for flt in query.filters}
+            fetched = [(stored, line) for stored, line in fetched if set(stored) == asked]
+        moving = CHANGING_LABELS.intersection(metric.all_labels, (f.key for f in query.filters))
+        total = sum(len(stamps) for _, (stamps, _) in fetched)
+        if moving:
+            cutting = _cut_all(query, plan, metric, fetched, labels, moving)
+            labelled = [part for parts in await in_slices(cutting, total) for part in parts]
+        else:
+            labelled = [(labels.enrich(metric.kind, stored), line) for stored, line in fetched]
+        selected = [(tags, line) for tags, line in labelled if matches(tags)]
+        work = self._series(query, plan, selected, shaped=bool(moving))
         series = await in_slices(work, total)
         notices = () if series else _unknown_labels(metric, query.filters)
-        return Answer(tuple(series), notices, tuple(missing))
+        return Answer(tuple(series), notices, tuple(missing), overall(read))
 
     async def lookup(
         self, metric: str, filters: tuple[TagFilter, ...] = ()
@@ -187,10 +208,16 @@ class Engine:
         plan: Plan,
         pushed: tuple[TagFilter, ...],
         on_missing: Callable[[str], None] | None,
+        on_read: Callable[[Freshness], None],
     ) -> list[Labelled]:
         per_series = self._points_per_series(query, plan)
         self._check_points(per_series)
-        self._check_points(per_series * len(await self._source.lookup(query.metric, pushed)))
+        try:
+            self._check_points(per_series * len(await self._source.lookup(query.metric, pushed)))
+        except (UpstreamError, UpstreamTimeoutError):
+            if on_missing is None:
+                raise
+            # A panel may still be answered with what is known, and is checked afterwards.
         if plan.function is None:
             request = PointRequest(
                 query.metric,
@@ -199,6 +226,7 @@ class Engine:
                 plan.scan_end_ms - 1,
                 self._max_points,
                 on_missing,
+                on_read,
             )
             points = await self._source.points(request)
             total = sum(len(one.stamps_ms) for one in points)
@@ -211,6 +239,7 @@ class Engine:
             plan.step_ms,
             frozenset({plan.function}),
             on_missing,
+            on_read,
         )
         lines = _from_buckets(await self._source.buckets(wanted), plan)
         self._check_points(sum(len(stamps) for _, (stamps, _) in lines))
@@ -232,7 +261,9 @@ class Engine:
                 "narrow the range or the filters, or take a wider step"
             )
 
-    def _series(self, query: Query, plan: Plan, selected: Sequence[Labelled]) -> Iterator[Series]:
+    def _series(
+        self, query: Query, plan: Plan, selected: Sequence[Labelled], *, shaped: bool
+    ) -> Iterator[Series]:
         groups = _group(query, selected)
         if len(groups) > self._max_series:
             raise TooMuchError(
@@ -241,7 +272,8 @@ class Engine:
             )
         hidden = CHANGING_LABELS - {f.key for f in query.filters}
         for members in groups:
-            lines = [line for _, own in members if len((line := _shape(own, query, plan))[0])]
+            lines = [own if shaped else _shape(own, query, plan) for _, own in members]
+            lines = [line for line in lines if len(line[0])]
             if not lines:
                 continue
             if query.aggregator == "none":
@@ -261,6 +293,15 @@ class Engine:
             yield Series(query.metric, tags, aggregated, stamps[low:high], values[low:high])
 
 
+def overall(read: Sequence[Freshness]) -> Freshness:
+    """Return how current what was read in several places is."""
+    return Freshness(
+        age_s=max((one.age_s for one in read), default=0.0),
+        good_s=min((one.good_s for one in read), default=0.0),
+        stale=any(one.stale for one in read),
+    )
+
+
 def _shape(line: Line, query: Query, plan: Plan) -> Line:
     """Fill the gaps of one series, then turn it into rates, as asked.
 
@@ -271,6 +312,23 @@ def _shape(line: Line, query: Query, plan: Plan) -> Line:
     if query.rate and len(line[0]):
         line = rates(*line, query.rate)
     return line
+
+
+def _cut_all(
+    query: Query,
+    plan: Plan,
+    metric: Metric,
+    fetched: Iterable[Labelled],
+    labels: Enrichment,
+    moving: frozenset[str],
+) -> Iterator[list[Labelled]]:
+    """Cut every series where a label that was asked for changed.
+
+    Gaps and rates are a whole series' own, wherever it was, so they come before the cut.
+    """
+    for stored, line in fetched:
+        history = labels.history(metric.kind, stored, moving)
+        yield cut(_shape(line, query, plan), history, rejoin=query.aggregator == "none")
 
 
 def _grid_step(spec: Downsample | None) -> int:
@@ -301,8 +359,10 @@ def _group(query: Query, selected: Sequence[Labelled]) -> list[list[Labelled]]:
     return [groups[values] for values in sorted(groups)]
 
 
-def _stable_labels(member: Labelled) -> list[tuple[str, str]]:
-    return sorted(pair for pair in member[0].items() if pair[0] not in CHANGING_LABELS)
+def _stable_labels(member: Labelled) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Order by labels that stay, then by the others."""
+    labels = sorted(member[0].items())
+    return [pair for pair in labels if pair[0] not in CHANGING_LABELS], labels
 
 
 def _common_tags(
@@ -321,9 +381,15 @@ def _common_tags(
 
 
 def _push_down(
-    metric: Metric, filters: Sequence[TagFilter], labels: Enrichment
+    metric: Metric,
+    filters: Sequence[TagFilter],
+    labels: Enrichment,
+    window: Window | None = None,
 ) -> tuple[TagFilter, ...] | None:
-    """Return the filters a source can apply, or None when nothing can match."""
+    """Return the filters a source can apply, or None when nothing can match.
+
+    Labels that change count as they were in the window, or as they are now.
+    """
     enriched = set(metric.all_labels) - set(metric.labels)
     asked = sorted({flt.key for flt in filters} & enriched)
     if asked and labels.unread:
@@ -333,7 +399,7 @@ def _push_down(
         )
     pushed = [flt for flt in filters if flt.key not in enriched]
     candidates = labels.stored_candidates(
-        metric.kind, [flt for flt in filters if flt.key in enriched]
+        metric.kind, [flt for flt in filters if flt.key in enriched], window
     )
     if candidates is None:
         return tuple(pushed)

@@ -8,6 +8,7 @@ place in one assignment.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bridge.ovh.errors import Call, OvhError, OvhRateLimitedError, broke, gist
-from bridge.ovh.objects import ServiceInventory, Snapshot
+from bridge.ovh.grid import next_start, stretched_s
+from bridge.ovh.objects import Poll, ServiceInventory, Snapshot
 from bridge.ovh.poll import SLOW_S, ServicePoller
 from bridge.ovh.reader import HOPELESS
 from bridge.ovh.together import together
@@ -42,6 +44,7 @@ class AccountPoller:
         api: Its API.
         poll_interval_s: Wanted seconds between the starts of two polls.
         publish: Called whenever a service has changed.
+        tell: Called after every attempt to read a service.
         clock: Epoch seconds.
     """
 
@@ -52,6 +55,7 @@ class AccountPoller:
         *,
         poll_interval_s: float,
         publish: Callable[[], None],
+        tell: Callable[[Poll], None],
         clock: Clock,
     ) -> None:
         self.account = account
@@ -63,7 +67,10 @@ class AccountPoller:
         self._api = api
         self._wanted_interval_s = poll_interval_s
         self._publish = publish
+        self._tell = tell
         self._clock = clock
+        # Not all bridges of the world at the same second.
+        self._phase = random.uniform(0.25, 0.75)  # noqa: S311 -- nothing to guess here
         self._listed_at: float | None = None
         self._failures = 0
         self._retry_after_s = 0.0
@@ -83,9 +90,17 @@ class AccountPoller:
             self.attempted = True
             self.polled = self.polled or well
 
-    def pause_s(self, *, took_s: float) -> float:
-        """Return how long to wait until the next poll: shorter while nothing works yet."""
-        pause = max(self.interval_s - took_s, 1.0)
+    def pause_s(self, started_at: float) -> float:
+        """Return how long to wait after a poll: shorter while nothing works yet.
+
+        Args:
+            started_at: When it started, epoch seconds.
+        """
+        now = self._clock()
+        if not started_at <= now < started_at + 10 * self.interval_s:
+            # The clock was set: what it said at the start says nothing now.
+            started_at = now
+        pause = next_start(started_at, now, self.interval_s, self._phase) - now
         if self._failures:
             pause = min(pause, FIRST_RETRY_S * 2.0 ** min(self._failures - 1, 16))
         return max(pause, self._retry_after_s)
@@ -136,18 +151,19 @@ class AccountPoller:
             self._publish()
 
     async def _poll(self, poller: ServicePoller) -> None:
-        if self.problem is not None and poller.inventory.problem == self.problem:
-            # The credential or the way to OVHcloud is broken: one call has shown it.
-            return
-        before = poller.inventory
-        await poller.poll()
-        if poller.inventory is not before:
-            self._publish()
+        started_at = self._clock()
+        # With a broken credential or no way to OVHcloud one call has shown it.
+        if self.problem is None or poller.inventory.problem != self.problem:
+            before = poller.inventory
+            await poller.poll()
+            if poller.inventory is not before:
+                self._publish()
+        self._tell(Poll(poller.inventory, started_at, self.interval_s))
 
     def _stretch(self, calls: int) -> None:
         """Poll less often when a poll needs more calls than its share of the limit."""
         needed_s = 60.0 * calls / (self.account.calls_per_minute * SHARE)
-        self.interval_s = max(self._wanted_interval_s, needed_s)
+        self.interval_s = stretched_s(self._wanted_interval_s, needed_s)
         if self.interval_s > self._wanted_interval_s and not self._said_stretched:
             self._said_stretched = True
             log.warning(
@@ -184,12 +200,14 @@ class Inventory:
         self._wanted_interval_s = poll_interval_s
         self._snapshot = Snapshot()
         self._polled = asyncio.Event()
+        self._listeners: list[Callable[[Poll], None]] = []
         self._pollers = tuple(
             AccountPoller(
                 account,
                 api,
                 poll_interval_s=poll_interval_s,
                 publish=self._publish,
+                tell=self._tell,
                 clock=clock,
             )
             for account, api in accounts.values()
@@ -219,6 +237,13 @@ class Inventory:
         ]
         return tuple(found)
 
+    def subscribe(self, listener: Callable[[Poll], None]) -> None:
+        """Have ``listener`` called after every attempt to read a service, failed ones too.
+
+        It is called in the event loop and must neither block nor raise.
+        """
+        self._listeners.append(listener)
+
     async def poll(self) -> None:
         """Make one complete poll of all accounts."""
         await together(*(self._poll(poller) for poller in self._pollers))
@@ -244,9 +269,9 @@ class Inventory:
 
     async def _run(self, poller: AccountPoller) -> None:
         while True:
-            started = self._clock()
+            started_at = self._clock()
             await self._poll(poller)
-            await self._sleep(poller.pause_s(took_s=max(0.0, self._clock() - started)))
+            await self._sleep(poller.pause_s(started_at))
 
     async def _poll(self, poller: AccountPoller) -> None:
         try:
@@ -269,3 +294,10 @@ class Inventory:
             services=MappingProxyType(dict(sorted(services.items()))),
             version=self._snapshot.version + 1,
         )
+
+    def _tell(self, poll: Poll) -> None:
+        shown = self._snapshot.services.get(poll.service.name)
+        # Of a service that two accounts show, the first one's view counts.
+        if shown is not None and shown.account == poll.service.account:
+            for listener in self._listeners:
+                listener(poll)

@@ -3,6 +3,11 @@
 The store knows a virtual machine by its moRef and a datacenter by
 ``{serviceName}_datacenter{id}`` (reference: ovh 2.1); people know names, clusters and
 folders. Stored tags are never overridden, and what the inventory does not know is left out.
+
+Labels that say where an object is (``CHANGING_LABELS``) hold for a time. A machine's name
+does not: whatever it was called then, ``vm_name`` is its name today, over the whole of its
+series. People look for a machine by the name it has now, and a message must name the machine
+they will find. A rename thus never cuts a series in two.
 """
 
 from __future__ import annotations
@@ -12,17 +17,33 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
-from bridge.catalog import ENRICHED_LABELS, OBJECT_LABEL, Kind
+from bridge.catalog import CHANGING_LABELS, ENRICHED_LABELS, OBJECT_LABEL, Kind
 from bridge.engine.filters import match_all
 from bridge.ovh.objects import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        Callable,
+        Collection,
+        Hashable,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
-    from bridge.model import TagFilter
+    from bridge.model import LabelEra, TagFilter, Window
+    from bridge.ovh.eras import ObjectKey
     from bridge.ovh.objects import Datastore, Host, OvhObject, Seen, Vm
 
+    Eras = Mapping[ObjectKey, tuple[LabelEra, ...]]
+    #: Labels, each with the epoch millisecond from which they hold.
+    History = tuple[tuple[int, Mapping[str, str]], ...]
+
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+_NO_ERAS: Eras = MappingProxyType({})
+#: Before anything that can be asked for.
+EVER_MS = -(2**62)
 _KeyT = TypeVar("_KeyT", bound="Hashable")
 _ObjectT = TypeVar("_ObjectT", bound="OvhObject")
 
@@ -45,20 +66,26 @@ class Labels:
     """The labels known in one snapshot; building it is O(objects), each lookup O(1).
 
     Hidden objects (OVHcloud's own, deleted ones) are part of it: history exists for them.
+    So are objects of which only eras are left, with the labels they had last.
 
     Attributes:
         version: The snapshot's.
         unread: Services whose objects have not been read yet, so that a filter on an
             enriched label cannot be answered for them.
+
+    Args:
+        snapshot: What is there now.
+        eras: The labels of objects over time.
     """
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, eras: Eras = _NO_ERAS) -> None:
         self.version = snapshot.version
         self.unread = tuple(
             service.name
             for service in snapshot.services.values()
             if service.polled_at is None and service.state != "expired"
         )
+        self._eras = eras
         self._tables = {kind: _Table(_entries(snapshot, kind)) for kind in Kind}
         self._service_of = {dc.label: service.name for service, dc in snapshot.datacenters()}
 
@@ -72,12 +99,42 @@ class Labels:
         added = self._known(kind, tags)
         return {**added, **tags} if added else tags
 
-    def stored_candidates(self, kind: Kind, filters: Sequence[TagFilter]) -> frozenset[str] | None:
+    def history(self, kind: Kind, tags: Mapping[str, str], keys: Collection[str]) -> History:
+        """Return the stored tags and labels over time, ascending; the first hold from ever.
+
+        Before the first era today's labels apply: nothing tells where the object was.
+
+        Args:
+            kind: What the series is measured on.
+            tags: Its stored tags.
+            keys: The changing labels of interest; a change of any other one splits nothing.
+        """
+        today = self.enrich(kind, tags)
+        eras = self._eras_of(kind, tags)
+        moving = [key for key in keys if key in CHANGING_LABELS and key not in tags]
+        if not eras or not moving:
+            return ((EVER_MS, today),)
+        staying = {key: text for key, text in today.items() if key not in moving}
+        spans = [(EVER_MS, today)]
+        for era in eras:
+            labels = staying | {key: text for key, text in era.labels if key in moving}
+            if labels != spans[-1][1]:
+                spans.append((era.since_ms, labels))
+        return tuple(spans)
+
+    def stored_candidates(
+        self, kind: Kind, filters: Sequence[TagFilter], window: Window | None = None
+    ) -> frozenset[str] | None:
         """Return the object-label values whose enriched labels match the filters.
 
         Filters on other keys are ignored. Object names repeat between services, so a
         source narrowed to these values may answer a few series too many: the filters must
         be applied once more to the enriched tags.
+
+        Args:
+            kind: What the series are measured on.
+            filters: They must match at the same time.
+            window: Labels match that held at any time in it; None means today's.
 
         Returns:
             moRefs, host names or datastore names; None when no filter is on an enriched
@@ -90,9 +147,18 @@ class Labels:
         if not own:
             return None
         matches = match_all(own)
-        return frozenset(
-            entry.value for entry in self._tables[kind].entries if matches(entry.labels)
-        )
+        table = self._tables[kind]
+        found = {entry.value for entry in table.entries if matches(entry.labels)}
+        keys = {flt.key for flt in own} & CHANGING_LABELS if window else frozenset()
+        for (of_kind, datacenter, value), eras in self._eras.items():
+            gone = (datacenter, value) not in table.in_datacenter
+            if of_kind is not kind or value in found or not (gone or (keys and len(eras) > 1)):
+                continue
+            tags = {"datacenter": datacenter, OBJECT_LABEL[kind]: value}
+            spans = self.history(kind, tags, keys)
+            if any(matches(labels) for labels in _during(spans, window)):
+                found.add(value)
+        return frozenset(found)
 
     def _known(self, kind: Kind, tags: Mapping[str, str]) -> Mapping[str, str]:
         value = tags.get(OBJECT_LABEL[kind])
@@ -105,28 +171,56 @@ class Labels:
             return table.by_service(value, service)
         owner = self._service_of.get(datacenter)
         found = table.by_datacenter(value, datacenter, owner or service)
-        if found is None and owner is not None:
-            # The object is gone, its service is certain all the same.
-            return {"service": owner}
-        return found or _NOTHING
+        if found is not None:
+            return found
+        # The object is gone; where eras tell its last labels, or its service is certain,
+        # that is known all the same.
+        eras = self._eras_of(kind, tags)
+        if owner is None and eras:
+            owner = service or datacenter.rpartition("_datacenter")[0]
+        last = dict(eras[-1].labels) if eras else {}
+        return {"service": owner, **last} if owner else last
+
+    def _eras_of(self, kind: Kind, tags: Mapping[str, str]) -> tuple[LabelEra, ...]:
+        key = (kind, tags.get("datacenter", ""), tags.get(OBJECT_LABEL[kind], ""))
+        return self._eras.get(key, ())
+
+
+def _during(spans: History, window: Window | None) -> list[Mapping[str, str]]:
+    """Return the labels that hold at any time in the window; without one, the last ones."""
+    if window is None:
+        return [spans[-1][1]]
+    ends = [since_ms for since_ms, _ in spans[1:]] + [window.end_ms + 1]
+    return [
+        labels
+        for (since_ms, labels), until_ms in zip(spans, ends, strict=True)
+        if since_ms <= window.end_ms and until_ms > window.start_ms
+    ]
 
 
 class LabelCache:
-    """Gives the labels of the newest snapshot, building them once per snapshot."""
+    """Gives the labels of the newest snapshot and eras, building them once for each.
 
-    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+    Args:
+        snapshot: Gives the snapshot that holds now.
+        eras: Gives the eras that are known now.
+    """
+
+    def __init__(
+        self, snapshot: Callable[[], Snapshot], eras: Callable[[], Eras] = lambda: _NO_ERAS
+    ) -> None:
         self._snapshot = snapshot
-        self._seen: Snapshot | None = None
+        self._eras = eras
+        self._seen: tuple[Snapshot, Eras] | None = None
         self._labels = Labels(Snapshot())
 
     def current(self) -> Labels:
-        """Return the labels of the snapshot that holds now."""
-        snapshot = self._snapshot()
-        if snapshot is not self._seen and (
-            self._seen is None or snapshot.version != self._seen.version
-        ):
-            self._labels = Labels(snapshot)
-        self._seen = snapshot
+        """Return the labels of the snapshot and the eras that hold now."""
+        snapshot, eras = self._snapshot(), self._eras()
+        seen = self._seen
+        if seen is None or eras is not seen[1] or snapshot.version != seen[0].version:
+            self._labels = Labels(snapshot, eras)
+        self._seen = snapshot, eras
         return self._labels
 
 
@@ -203,28 +297,42 @@ def _newest_last(seen: Mapping[int, Seen[_ObjectT]]) -> list[_ObjectT]:
 
 
 def _vm(service: str, datacenter: str, vm: Vm) -> _Entry:
-    return _entry(
-        service,
-        datacenter,
-        vm.mo_ref,
-        vm_name=vm.name,
-        cluster=vm.cluster_name,
-        host_name=vm.host_name,
-        folder=vm.folder_name,
-    )
+    return _entry(service, datacenter, vm.mo_ref, vm_labels(vm))
 
 
 def _host(service: str, datacenter: str, host: Host) -> _Entry:
-    return _entry(service, datacenter, host.name, cluster=host.cluster_name)
+    return _entry(service, datacenter, host.name, host_labels(host))
 
 
 def _datastores(
     service: str, datacenter: str | None, stores: Mapping[int, Seen[Datastore]]
 ) -> Iterator[_Entry]:
     for store in _newest_last(stores):
-        yield _entry(service, datacenter, store.name, profile=store.profile)
+        yield _entry(service, datacenter, store.name, datastore_labels(store))
 
 
-def _entry(service: str, datacenter: str | None, value: str, **labels: str | None) -> _Entry:
+def vm_labels(vm: Vm) -> Mapping[str, str | None]:
+    """Return the labels a virtual machine adds to its series."""
+    return {
+        "vm_name": vm.name,
+        "cluster": vm.cluster_name,
+        "host_name": vm.host_name,
+        "folder": vm.folder_name,
+    }
+
+
+def host_labels(host: Host) -> Mapping[str, str | None]:
+    """Return the labels a host adds to its series."""
+    return {"cluster": host.cluster_name}
+
+
+def datastore_labels(store: Datastore) -> Mapping[str, str | None]:
+    """Return the labels a datastore adds to its series."""
+    return {"profile": store.profile}
+
+
+def _entry(
+    service: str, datacenter: str | None, value: str, labels: Mapping[str, str | None]
+) -> _Entry:
     known = {"service": service} | {key: text for key, text in labels.items() if text}
     return _Entry(service, datacenter, value, MappingProxyType(known))

@@ -268,3 +268,19 @@ class Snapshot:
         for service in self.services.values():
             for datacenter in service.datacenters.values():
                 yield service, datacenter
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """A service after an attempt to read it.
+
+    Attributes:
+        service: As it is known then; what could be read has a ``read_at`` from
+            ``started_at`` on.
+        started_at: Epoch seconds.
+        interval_s: Seconds between two polls at that time.
+    """
+
+    service: ServiceInventory
+    started_at: float
+    interval_s: float

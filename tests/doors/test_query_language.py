@@ -93,6 +93,25 @@ def table(heading: str) -> list[list[str]]:
     return rows
 
 
+def test_every_metric_is_described_as_the_catalogue_says() -> None:
+    described = {
+        name.strip("`"): (unit, labels, text)
+        for heading in ("metric", "recorded metric")
+        for name, unit, labels, text in table(heading)
+    }
+    assert described == {
+        metric.name: (
+            metric.unit,
+            ", ".join(metric.labels),
+            metric.description + (" (not recorded)" if metric.unrecorded else ""),
+        )
+        for metric in catalogue().values()
+    }
+    assert [row[0].strip("`") for row in table("recorded metric")] == [
+        metric.name for metric in catalogue().values() if not metric.ovhcloud
+    ]
+
+
 def stored(*values: float | None) -> MemorySource:
     points = [(n * 1000, value) for n, value in enumerate(values) if value is not None]
     return MemorySource([({"vm": "vm-1"}, points)])

@@ -13,9 +13,9 @@ from bridge.engine.filters import match_all
 from bridge.model import Buckets, Points
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from bridge.model import BucketRequest, PointRequest, TagFilter
+    from bridge.model import BucketRequest, PointRequest, TagFilter, Window
 
 
 class MemorySource:
@@ -86,7 +86,14 @@ class NoInventory:
     def enrich(self, _kind: Kind, tags: Mapping[str, str]) -> Mapping[str, str]:
         return tags
 
-    def stored_candidates(self, _kind: Kind, filters: Sequence[TagFilter]) -> None:
+    def history(
+        self, _kind: Kind, tags: Mapping[str, str], _keys: Collection[str]
+    ) -> list[tuple[int, Mapping[str, str]]]:
+        return [(0, tags)]
+
+    def stored_candidates(
+        self, _kind: Kind, filters: Sequence[TagFilter], _window: Window | None = None
+    ) -> None:
         assert not filters
 
 

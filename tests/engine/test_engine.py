@@ -15,7 +15,7 @@ from bridge.model import Downsample, FilterKind, Query, TagFilter, Window
 from tests.engine.memory import MemorySource, engine_over
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from bridge.catalog import Kind
 
@@ -37,7 +37,14 @@ class Known:
     def enrich(self, _kind: Kind, tags: Mapping[str, str]) -> Mapping[str, str]:
         return {**self.labels.get(tags["vm"], {}), **tags}
 
-    def stored_candidates(self, _kind: Kind, filters: Sequence[TagFilter]) -> frozenset[str] | None:
+    def history(
+        self, kind: Kind, tags: Mapping[str, str], _keys: Collection[str]
+    ) -> list[tuple[int, Mapping[str, str]]]:
+        return [(0, self.enrich(kind, tags))]
+
+    def stored_candidates(
+        self, _kind: Kind, filters: Sequence[TagFilter], _window: Window | None = None
+    ) -> frozenset[str] | None:
         if not filters:
             return None
         matches = match_all(filters)
