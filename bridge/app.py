@@ -22,7 +22,9 @@ from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
 from bridge.doors.traffic import TrafficMiddleware
+from bridge.engine.cache import SeriesCache
 from bridge.engine.engine import Engine
+from bridge.engine.shelves import Rules
 from bridge.ovh.api import OvhApi
 from bridge.ovh.inventory import Inventory
 from bridge.ovh.labels import LabelCache
@@ -52,6 +54,7 @@ class Bridge:
     engine: Engine
     inventory: Inventory
     upstream: Upstream
+    cache: SeriesCache
     apis: Mapping[str, OvhApi]
     keepers: Mapping[str, TokenKeeper]
 
@@ -70,6 +73,7 @@ class Bridge:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self.cache.close()
         await asyncio.gather(self.upstream.close(), *(api.close() for api in self.apis.values()))
 
 
@@ -90,6 +94,15 @@ def build_bridge(settings: Settings) -> Bridge:
         proxy=settings.proxy,
         ca_file=settings.ca_file,
     )
+    cache = SeriesCache(
+        Rules(
+            settle_s=settings.cache_settle_s,
+            tail_s=settings.cache_tail_s,
+            keep_s=settings.cache_keep_s,
+            stale_s=settings.cache_stale_s,
+        ),
+        max_bytes=settings.cache_mb << 20,
+    )
     keepers: dict[str, TokenKeeper] = {}
     labels = LabelCache(lambda: inventory.snapshot)
 
@@ -97,7 +110,7 @@ def build_bridge(settings: Settings) -> Bridge:
         known = inventory.snapshot.services.values()
         return [service.name for service in known if service.state != "expired"]
 
-    def open_source(service: str) -> Erlenmeyer:
+    def open_source(service: str) -> Source:
         account = inventory.snapshot.services[service].account
         keepers[service] = TokenKeeper(
             apis[account],
@@ -105,19 +118,23 @@ def build_bridge(settings: Settings) -> Bridge:
             user=accounts[account].metrics_user,
             allowed_hosts=settings.metrics_hosts,
         )
-        return Erlenmeyer(
-            f"OVHcloud's history of {service}", upstream, keepers[service], clock=time.monotonic
+        return cache.wrap(
+            Erlenmeyer(
+                f"OVHcloud's history of {service}", upstream, keepers[service], clock=time.monotonic
+            )
         )
 
     source: Source = ServiceSources(services, open_source)
     if settings.opentsdb_url is not None:
-        source = OpenTsdb(
-            upstream,
-            settings.opentsdb_url,
-            user=settings.opentsdb_user,
-            password=settings.opentsdb_password,
-            token=settings.opentsdb_token,
-            clock=time.monotonic,
+        source = cache.wrap(
+            OpenTsdb(
+                upstream,
+                settings.opentsdb_url,
+                user=settings.opentsdb_user,
+                password=settings.opentsdb_password,
+                token=settings.opentsdb_token,
+                clock=time.monotonic,
+            )
         )
     engine = Engine(
         source,
@@ -128,7 +145,7 @@ def build_bridge(settings: Settings) -> Bridge:
         max_series=settings.max_series,
         any_metric=settings.opentsdb_url is not None,
     )
-    return Bridge(settings, engine, inventory, upstream, apis, keepers)
+    return Bridge(settings, engine, inventory, upstream, cache, apis, keepers)
 
 
 @contextlib.asynccontextmanager

@@ -32,7 +32,7 @@ from bridge.offload import THREAD_POINTS, in_slices
 from bridge.remembered import Remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Mapping
 
     from bridge.engine.extents import Span
     from bridge.engine.flights import Boarded
@@ -48,53 +48,115 @@ SheetT = TypeVar("SheetT", Grid, Rag)
 #: Seconds that lists of series and of metrics are given again.
 LOOKUP_S = 60.0
 
+#: More than any stamp, in milliseconds.
+_EVER = (-(2**62), 2**62)
+
 #: A clock set back by more than this makes all settling times wrong.
 SET_BACK_S = 1.0
 
 
-class CachedSource:
-    """A source in front of another.
+class SeriesCache:
+    """What several sources answered, in one room.
 
     Args:
-        source: The other.
         rules: How long what is trusted.
         max_bytes: Room for series data.
-        origin: Which stores answer at present; data of another set of stores do not mix.
         clock: Epoch seconds.
         timer: Monotonic seconds.
     """
 
     def __init__(
         self,
-        source: Source,
         rules: Rules,
         *,
         max_bytes: int,
-        origin: Callable[[], Hashable] = lambda: None,
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._source = source
-        self._rules = rules
-        self._origin = origin
+        self.rules = rules
+        self.shelves = Shelves(max_bytes, rules)
+        self.timer = timer
         self._clock = clock
-        self._timer = timer
-        self._shelves = Shelves(max_bytes, rules)
-        self._flights = Flights(source, self._shelves, rules)
-        self._series: Remembered[tuple[Mapping[str, str], ...]] = Remembered(LOOKUP_S, timer)
-        self._metrics: Remembered[tuple[str, ...]] = Remembered(LOOKUP_S, timer)
         self._ahead_s = clock() - timer()
+        self._sources: list[CachedSource] = []
         self._watchers: list[Callable[[], None]] = []
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of series data kept."""
+        return self.shelves.nbytes
+
+    def wrap(self, source: Source) -> CachedSource:
+        """Return a source that remembers what this one answers.
+
+        Sources of sources are not worth wrapping: each of those they ask is.
+        """
+        wrapped = CachedSource(self, source, origin=len(self._sources))
+        self._sources.append(wrapped)
+        return wrapped
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call ``watcher`` whenever something known is forgotten on purpose."""
+        self._watchers.append(watcher)
+
+    def invalidate(
+        self, metric: str | None = None, start_ms: int | None = None, end_ms: int | None = None
+    ) -> None:
+        """Forget what is known, since a store was written to other than at its end.
+
+        Args:
+            metric: None means all.
+            start_ms: Of what was written; None means from the beginning.
+            end_ms: Exclusive; None means without end.
+        """
+        for source in self._sources:
+            source.forget()
+        start = _EVER[0] if start_ms is None else start_ms
+        self.shelves.forget(metric, (start, _EVER[1] if end_ms is None else end_ms))
+        for watcher in self._watchers:
+            watcher()
+
+    def moment(self) -> Moment:
+        """Look at both clocks; forget everything when the clock was set back.
+
+        What was settled by the old time may not be by the new one.
+        """
+        timer, epoch = self.timer(), self._clock()
+        ahead_s = epoch - timer
+        if ahead_s < self._ahead_s - SET_BACK_S:
+            _log.warning("clock_set_back", seconds=round(self._ahead_s - ahead_s, 1))
+            self.invalidate()
+        self._ahead_s = ahead_s
+        return Moment(timer, int(epoch * 1000))
+
+    async def close(self) -> None:
+        """Abandon what is on its way."""
+        await asyncio.gather(*(source.close() for source in self._sources))
+
+
+class CachedSource:
+    """A source in front of another; ``SeriesCache.wrap`` makes it.
+
+    Args:
+        cache: Where what is read is kept.
+        source: The other.
+        origin: Tells its data from those of other sources.
+    """
+
+    def __init__(self, cache: SeriesCache, source: Source, *, origin: int) -> None:
+        self._cache = cache
+        self._rules = cache.rules
+        self._shelves = cache.shelves
+        self._source = source
+        self._origin = origin
+        self._flights = Flights(source, cache.shelves, cache.rules)
+        self._series: Remembered[tuple[Mapping[str, str], ...]] = Remembered(LOOKUP_S, cache.timer)
+        self._metrics: Remembered[tuple[str, ...]] = Remembered(LOOKUP_S, cache.timer)
 
     @property
     def name(self) -> str:
         """The source's name, for messages."""
         return self._source.name
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of series data kept."""
-        return self._shelves.nbytes
 
     async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
         """Give buckets, fetching what is not known.
@@ -104,7 +166,7 @@ class CachedSource:
         """
         functions = tuple(sorted(request.functions))
         need = Need(
-            self._origin(),
+            self._origin,
             request.metric,
             normal_filters(request.filters),
             request.step_ms,
@@ -123,7 +185,7 @@ class CachedSource:
             TooMuchError: More points than the request's limit.
             BridgeError: As the source.
         """
-        need = Need(self._origin(), request.metric, normal_filters(request.filters))
+        need = Need(self._origin, request.metric, normal_filters(request.filters))
         start = request.start_ms // POINT_GRID_MS * POINT_GRID_MS
         end = -(-(request.end_ms + 1) // POINT_GRID_MS) * POINT_GRID_MS
         parts = await self._read(need, (start, end), request)
@@ -147,9 +209,7 @@ class CachedSource:
             BridgeError: As the source.
         """
         plain = normal_filters(filters)
-        return await self._series.get(
-            (self._origin(), metric, plain), lambda: self._source.lookup(metric, plain)
-        )
+        return await self._series.get((metric, plain), lambda: self._source.lookup(metric, plain))
 
     async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
         """List metrics that begin with a text.
@@ -158,33 +218,14 @@ class CachedSource:
             BridgeError: As the source.
         """
         return await self._metrics.get(
-            (self._origin(), start, limit), lambda: self._source.metric_names(start, limit)
+            (start, limit), lambda: self._source.metric_names(start, limit)
         )
 
-    def watch(self, watcher: Callable[[], None]) -> None:
-        """Call ``watcher`` whenever something known is forgotten on purpose."""
-        self._watchers.append(watcher)
-
-    def invalidate(
-        self, metric: str | None = None, start_ms: int | None = None, end_ms: int | None = None
-    ) -> None:
-        """Forget what is known, since the store was written to other than at its end.
-
-        Args:
-            metric: None means all.
-            start_ms: Of what was written; None means from the beginning.
-            end_ms: Exclusive; None means without end.
-        """
-        span = (
-            -(2**62) if start_ms is None else start_ms,
-            2**62 if end_ms is None else end_ms,
-        )
+    def forget(self) -> None:
+        """Forget lists, and keep nothing of what is on its way."""
         self._flights.distrust()
-        self._shelves.forget(metric, span)
         self._series.forget()
         self._metrics.forget()
-        for watcher in self._watchers:
-            watcher()
 
     async def close(self) -> None:
         """Abandon what is on its way."""
@@ -199,7 +240,7 @@ class CachedSource:
         """
         if span[0] >= span[1]:
             return []
-        moment = self._moment()
+        moment = self._cache.moment()
         parts = self._shelves.find(need, span, moment.timer)
         gaps = missing(span, [part.span for part in parts])
         stale = False
@@ -218,7 +259,7 @@ class CachedSource:
                 stale = True
             parts.sort(key=lambda part: part.span)
         if request.on_read is not None:
-            now = self._timer()
+            now = self._cache.timer()
             ages = (now - part.read_at for part in parts if stale or not part.settled)
             good_s = 0.0 if stale else max(0.0, min(part.until for part in parts) - now)
             request.on_read(Freshness(max(ages, default=0.0), good_s, stale))
@@ -266,7 +307,7 @@ class CachedSource:
         """
         if request.on_missing is None or isinstance(error, NotOfferedError):
             raise error
-        moment = self._moment()
+        moment = self._cache.moment()
         parts = self._shelves.find(need, span, moment.timer, overdue_s=self._rules.stale_s)
         ages = [
             moment.timer - part.read_at
@@ -286,19 +327,6 @@ class CachedSource:
         )
         _log.warning("stale_answer", metric=need.metric, age_s=round(age_s), reason=error.message)
         return parts
-
-    def _moment(self) -> Moment:
-        """Look at both clocks; forget everything when the clock was set back.
-
-        What was settled by the old time may not be by the new one.
-        """
-        timer, epoch = self._timer(), self._clock()
-        ahead_s = epoch - timer
-        if ahead_s < self._ahead_s - SET_BACK_S:
-            _log.warning("clock_set_back", seconds=round(self._ahead_s - ahead_s, 1))
-            self.invalidate()
-        self._ahead_s = ahead_s
-        return Moment(timer, int(epoch * 1000))
 
 
 async def _join(kind: type[SheetT], parts: list[Part]) -> SheetT:

@@ -16,8 +16,6 @@ from bridge.engine.sheets import MERGEABLE
 from bridge.model import FilterKind, TagFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     from bridge.model import BucketFunction
 
     Filters = tuple[TagFilter, ...]
@@ -34,14 +32,14 @@ class Need:
     """One kind of series data.
 
     Attributes:
-        origin: Which stores answer; another set of them is another need.
+        origin: Which source answers.
         metric: Metric name.
         filters: As ``normal_filters`` gives them.
         step_ms: Bucket width; 0 for raw points.
         functions: Bucket functions, sorted; none for raw points.
     """
 
-    origin: Hashable
+    origin: int
     metric: str
     filters: Filters
     step_ms: int = 0

@@ -187,7 +187,7 @@ class Shelves:
     def __init__(self, max_bytes: int, rules: Rules) -> None:
         self._rules = rules
         self._entries: dict[Need, Entry] = {}
-        self._families: dict[tuple[object, str], Family] = defaultdict(Family)
+        self._families: dict[tuple[int, str], Family] = defaultdict(Family)
         self._slots: Bounded[tuple[Need, int], tuple[Piece, ...]] = Bounded(
             max_bytes, lambda pieces: sum(one.stored.nbytes for one in pieces), self._evicted
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bridge.engine.cache import CachedSource
+from bridge.engine.cache import SeriesCache
 from bridge.engine.downsample import into_buckets
 from bridge.engine.filters import match_all
 from bridge.engine.shelves import Rules
@@ -174,13 +174,13 @@ class World:
     def __init__(self, *, max_bytes: int = 50_000_000) -> None:
         self.time = Time()
         self.store = Store(self.time)
-        self.cache = CachedSource(
-            self.store,
+        self.cache = SeriesCache(
             RULES,
             max_bytes=max_bytes,
             clock=lambda: self.time.wall,
             timer=lambda: self.time.timer,
         )
+        self.source = self.cache.wrap(self.store)
         for row in range(3):  # the fourth series is not there yet
             stamps = np.arange(START_MS, START_MS + SPAN_MS, 60_000) + 1000 * row
             values = (stamps // 60_000 % 17 + row).astype(np.float64)
@@ -228,14 +228,14 @@ class World:
 
     async def _asked(self, ask: Ask, on_missing: Callable[[str], None] | None) -> dict[Key, Line]:
         if not ask.step_ms:
-            points = await self.cache.points(
+            points = await self.source.points(
                 PointRequest("m", ask.filters, ask.start_ms, ask.end_ms - 1, 1_000_000, on_missing)
             )
             return {
                 key_of(one.tags): (tuple(one.stamps_ms.tolist()), (tuple(one.values.tolist()),))
                 for one in points
             }
-        buckets = await self.cache.buckets(
+        buckets = await self.source.buckets(
             BucketRequest(
                 "m", ask.filters, ask.start_ms, ask.end_ms, ask.step_ms, ask.functions, on_missing
             )
