@@ -18,7 +18,7 @@ from bridge.doors import annotations as annotations_door
 from bridge.doors import opentsdb as opentsdb_door
 from bridge.doors import operations, query, simplejson, simpod
 from bridge.doors.auth import Admission, AuthMiddleware
-from bridge.doors.doorway import Doorway, Limits
+from bridge.doors.doorway import Doorway, Limits, finished_answers
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
 from bridge.doors.traffic import TrafficMiddleware
@@ -170,8 +170,13 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
             the settings say.
     """
     bridge = build_bridge(settings)
+    answers = finished_answers(settings.answers_mb << 20)
+    bridge.cache.watch(answers.forget)
     doorway = Doorway(
-        bridge.engine, lambda: bridge.inventory.snapshot, Limits.from_settings(settings)
+        bridge.engine,
+        lambda: bridge.inventory.snapshot,
+        Limits.from_settings(settings),
+        answers=answers,
     )
 
     @contextlib.asynccontextmanager
@@ -184,7 +189,7 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
             yield
         finally:
             polling.cancel()
-            await asyncio.gather(polling, return_exceptions=True)
+            await asyncio.gather(polling, answers.close(), return_exceptions=True)
             await bridge.close()
             gc.unfreeze()
 

@@ -70,7 +70,7 @@ def iso(seconds: float) -> str:
 
 
 @pytest.fixture
-def stand(tmp_path: Path) -> Iterator[Stand]:
+def stand(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stand]:
     simulator_port, bridge_port = free_port(), free_port()
     simulator_url = f"http://127.0.0.1:{simulator_port}"
     account = demo_account(simulator_url)
@@ -82,6 +82,7 @@ log_level = "debug"
 poll_interval_s = 1
 deadline_s = 5
 metrics_hosts = ["127.0.0.1"]
+{getattr(request, "param", "")}
 
 [[credentials]]
 name = "grafana"
@@ -194,19 +195,20 @@ def test_a_stalled_front_end_is_504_within_the_deadline(stand: Stand) -> None:
     faults = f"{stand.simulator_url}/_simulator/faults"
     stalled = {"target": "opentsdb", "mode": "slow", "seconds": 20}
     httpx.post(faults, json=stalled).raise_for_status()
-    slow = stand.series(1, QUERY)
+    assert stand.series(1, QUERY).status_code == 200  # known
+    slow = stand.series(30, QUERY)
     assert slow.status_code == 504, slow.text
     assert slow.json()["error"]["code"] == 504
     assert "did not answer within" in slow.json()["message"]
     httpx.delete(faults).raise_for_status()
-    assert stand.series(1, QUERY).status_code == 200
+    assert stand.series(30, QUERY).status_code == 200
 
 
 def test_killing_ovhcloud_gives_clear_errors_and_recovery(stand: Stand) -> None:
     assert stand.series(1, QUERY).status_code == 200
     stand.simulator.process.kill()
     stand.simulator.process.wait(10)
-    refused = stand.series(1, QUERY)
+    refused = stand.series(30, QUERY)
     assert refused.status_code == 502
     assert "127.0.0.1 refused the connection" in refused.json()["message"]
     for _ in range(400):
@@ -221,10 +223,26 @@ def test_killing_ovhcloud_gives_clear_errors_and_recovery(stand: Stand) -> None:
     stand.start_simulator()
     stand.wait_until_ready()
     for _ in range(400):
-        if stand.series(1, QUERY).status_code == 200:
+        if stand.series(30, QUERY).status_code == 200:
             break
         time.sleep(0.05)
-    assert stand.series(1, QUERY).json()
+    assert stand.series(30, QUERY).json()
+
+
+@pytest.mark.parametrize("stand", ["cache_tail_s = 0.05"], indirect=True)
+def test_a_panel_outlives_a_failure_and_says_so(stand: Stand) -> None:
+    known = stand.series(1, QUERY)
+    assert "Warning" not in known.headers
+    stand.simulator.process.kill()
+    stand.simulator.process.wait(10)
+    time.sleep(0.1)
+    stale = stand.series(1, QUERY)
+    assert stale.status_code == 200
+    assert "cannot be read now (127.0.0.1 refused the connection)" in stale.headers["Warning"]
+    assert int(stale.headers["Age"]) < 60
+    notices = [n["text"] for one in stale.json() for n in one.get("meta", {}).get("notices", ())]
+    assert any("cannot be read now" in text for text in notices)
+    assert [one["target"] for one in stale.json()] == [one["target"] for one in known.json()]
 
 
 def test_no_secret_leaves_the_process(stand: Stand) -> None:
@@ -232,7 +250,7 @@ def test_no_secret_leaves_the_process(stand: Stand) -> None:
     base = str(stand.client.base_url).rstrip("/")
     answers = [
         stand.series(1, "vscope.vm.cpu.usage.perc", "live:vm"),
-        stand.series(1, "vscope.vm.cpu.usage.perc{vm=a'b}"),
+        stand.series(1, "vscope.vm.cpu.usage.perc{vm=a'b}".replace("cpu", "mem")),
         stand.client.get("/readyz"),
         stand.client.get("/nothing"),
         httpx.get(f"{base}/readyz", auth=("grafana", "wrong")),

@@ -17,7 +17,7 @@ from bridge.engine.aggregate import aggregate
 from bridge.engine.downsample import downsample_points, fill_gaps
 from bridge.engine.filters import match_all
 from bridge.engine.moves import cut
-from bridge.engine.plan import make_plan
+from bridge.engine.plan import edition, make_plan
 from bridge.engine.rate import rates
 from bridge.errors import (
     BadRequestError,
@@ -40,7 +40,15 @@ from bridge.model import (
 from bridge.offload import in_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        Callable,
+        Collection,
+        Hashable,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from numpy.typing import NDArray
 
@@ -107,6 +115,8 @@ class Engine:
         self._max_points = max_points
         self._max_series = max_series
         self._any_metric = any_metric
+        self._labels: Enrichment | None = None
+        self._relabelled = 0
 
     def metrics(self) -> Mapping[str, Metric]:
         """Return the known metrics by name."""
@@ -144,6 +154,20 @@ class Engine:
         self.require_metric(query.metric)
         match_all(query.filters)
         return make_plan(query)
+
+    def edition(self, query: Query) -> Hashable:
+        """Return what queries have in common whose answers are the same, labels included.
+
+        That holds while what was read for an answer is good (``Freshness``).
+
+        Raises:
+            BadRequestError: As ``query``.
+        """
+        labels = self._enrichment()
+        if labels is not self._labels:
+            self._labels = labels
+            self._relabelled += 1
+        return edition(query, self.explain(query)), self._relabelled
 
     async def query(self, query: Query) -> Answer:
         """Answer one query; a known metric that nothing matches gives no series.
