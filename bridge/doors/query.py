@@ -122,7 +122,7 @@ async def answer(doorway: Doorway, body: Mapping[str, Any]) -> JsonResponse:
         finished = await doorway.answers.get(key, lambda: _finish(doorway, ask, questions))
     headers = dict(finished.headers)
     age = int(time.monotonic() - finished.read_at)
-    if age > 0:
+    if age > 0 or finished.headers:
         headers["Age"] = str(age)
     return JsonResponse(finished.body, headers=headers)
 

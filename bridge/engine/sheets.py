@@ -156,16 +156,12 @@ class Grid:
         start, end = span
         width = (end - start) // step_ms
         cells = np.full((len(functions), len(roster.tags), width), np.nan)
-        rows = _own_rows(roster, answer)
-        for row, one in zip(rows, answer, strict=True):
-            if not len(one.stamps_ms):
-                continue
-            first, last = int(one.stamps_ms[0]), int(one.stamps_ms[-1])
-            if first < start or last >= end or ((one.stamps_ms - start) % step_ms).any():
-                raise UpstreamError("a source answered buckets that were not asked for")
-            places: slice | Rows = slice(None)
-            if len(one.stamps_ms) < width:
-                places = (one.stamps_ms - start) // step_ms
+        seen = None
+        places: slice | Rows = slice(0)
+        for row, one in zip(_own_rows(roster, answer), answer, strict=True):
+            stamps = one.stamps_ms
+            if stamps is not seen:  # they are mostly shared
+                seen, places = stamps, _places(stamps, span, step_ms)
             for layer, function in enumerate(functions):
                 cells[layer, row, places] = one.columns[function]
         return cls(roster, start, step_ms, cells, bool(width) and not np.isnan(cells[0]).any())
@@ -404,6 +400,18 @@ def common_roster(sheets: Sequence[Sheet]) -> Roster:
         if one.roster is not largest:
             largest = largest.with_all(one.roster.tags)
     return largest
+
+
+def _places(stamps: NDArray[np.int64], span: Span, step_ms: int) -> slice | Rows:
+    """Return where in a row buckets belong."""
+    start, end = span
+    if not len(stamps):
+        return slice(0)
+    if stamps[0] < start or stamps[-1] >= end or ((stamps - start) % step_ms).any():
+        raise UpstreamError("a source answered buckets that were not asked for")
+    if len(stamps) == (end - start) // step_ms:
+        return slice(None)
+    return (stamps - start) // step_ms
 
 
 def _own_rows(roster: Roster, answer: Sequence[Buckets] | Sequence[Points]) -> list[int]:
