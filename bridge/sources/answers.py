@@ -68,16 +68,8 @@ class PairReader:
         Returns:
             None where that is not what it holds, or not worth the while.
         """
-        if self._parser is None or len(span) < _WORTH_IT:
-            return None
-        try:
-            numbers = self._parser.parse(span)
-            if not isinstance(numbers, simdjson.Array):
-                return None
-            flat = np.frombuffer(numbers.as_buffer(of_type="d"))
-        except (ValueError, TypeError, RuntimeError):
-            return None
-        if len(flat) != 2 * pairs:
+        flat = self._numbers(span)
+        if flat is None or len(flat) != 2 * pairs:
             return None
         if np.array_equal(flat[0::2], self._read):
             return self._stamps, flat[1::2].copy()
@@ -88,6 +80,17 @@ class PairReader:
         self._read, self._stamps = flat[0::2].copy(), stamps
         self._ascending = bool((stamps[1:] > stamps[:-1]).all())
         return stamps, flat[1::2].copy()
+
+    def _numbers(self, span: bytes) -> NDArray[np.float64] | None:
+        if self._parser is None or len(span) < _WORTH_IT:
+            return None
+        try:
+            numbers = self._parser.parse(span)
+            if not isinstance(numbers, simdjson.Array):
+                return None
+            return np.frombuffer(numbers.as_buffer(of_type="d"))
+        except (ValueError, TypeError, RuntimeError):
+            return None
 
     def series(
         self, tags: Mapping[str, str], stamps: NDArray[np.int64], values: NDArray[np.float64]
