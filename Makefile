@@ -38,6 +38,7 @@ lint: $(VENV)/.development
 bench: $(VENV)/.development
 	$(BIN)/python benchmarks/run.py $(ARGS)
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/alerts.py
 
 soak: $(VENV)/.development
 	$(BIN)/python benchmarks/soak.py $(ARGS)

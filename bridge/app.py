@@ -15,8 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
-from bridge.doors import opentsdb as opentsdb_door
-from bridge.doors import operations, query, simplejson, simpod
+from bridge.doors import opentsdb, operations, query, simplejson, simpod
 from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits, finished_answers
 from bridge.doors.guard import GuardMiddleware
@@ -200,7 +199,7 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
             *annotations_door.routes(doorway),
-            *opentsdb_door.routes(doorway),
+            *opentsdb.routes(doorway),
         ],
         middleware=[
             Middleware(GuardMiddleware, deadline_s=settings.deadline_s),

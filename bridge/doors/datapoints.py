@@ -1,7 +1,7 @@
 """Points to JSON bytes, without one Python object a point.
 
 ``[[value, stamp], ...]``: the column of values is encoded by orjson as a whole (shortest
-exact floats, NaN and infinities as null), cut at its commas, and set between the texts
+exact floats, NaN and infinities as null), cut at its commas, and set into a template made
 of the stamps, which the series of one answer mostly share (reference: performance 1, which
 measured the way with one list a point two to seven times slower).
 """
@@ -9,18 +9,63 @@ measured the way with one list a point two to seven times slower).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     Stamps = NDArray[np.int64]
     Values = NDArray[np.float64]
+
+
+#: Time axes kept at once: series that differ in theirs must not pile up texts.
+_MOST_AXES = 32
+
+AxisT = TypeVar("AxisT")
+
+
+class Axes(Generic[AxisT]):
+    """What is made of a time axis, made once for the series that share it.
+
+    Args:
+        make: Makes it of the stamps.
+    """
+
+    def __init__(self, make: Callable[[Stamps], AxisT]) -> None:
+        self._make = make
+        self._made: dict[bytes, AxisT] = {}
+        self._last: tuple[Stamps, AxisT] | None = None
+
+    def of(self, stamps: Stamps) -> AxisT:
+        """Return what is made of these stamps."""
+        if self._last is not None and _same(self._last[0], stamps):
+            return self._last[1]
+        key = stamps.tobytes()
+        found = self._made.get(key)
+        if found is None:
+            if len(self._made) >= _MOST_AXES:
+                self._made.clear()
+            found = self._made[key] = self._make(stamps)
+        self._last = stamps, found
+        return found
+
+
+def _same(one: Stamps, other: Stamps) -> bool:
+    """Whether two arrays are the same part of the same memory: cheaper than to compare."""
+    if one is other:
+        return True
+    return (
+        one.base is other.base is not None
+        and len(one) == len(other)
+        and one.__array_interface__["data"] == other.__array_interface__["data"]
+        and one.strides == other.strides
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +92,7 @@ class DatapointsEncoder:
     """
 
     def __init__(self, *, step_ms: int = 0, tolerance_ms: int = 0) -> None:
-        self._step_ms = step_ms
-        self._longest_ms = step_ms + tolerance_ms
-        self._axes: dict[bytes, _Axis] = {}
-        self._last: tuple[Stamps, _Axis] | None = None
+        self._axes = Axes(partial(_axis, step_ms=step_ms, longest_ms=step_ms + tolerance_ms))
 
     def encode(self, stamps_ms: Stamps, values: Values) -> bytes:
         """Return ``[[value|null, stamp], ...]`` as JSON.
@@ -61,51 +103,24 @@ class DatapointsEncoder:
         """
         if not len(stamps_ms):
             return b"[]"
-        axis = self._axis_of(stamps_ms)
+        axis = self._axes.of(stamps_ms)
         if len(axis.holes):
             values = np.insert(values, axis.holes, np.nan)
         axis.texts[1::2] = column(values).split(b",")
         return b"".join(axis.texts)
 
-    def _axis_of(self, stamps_ms: Stamps) -> _Axis:
-        if self._last is not None and _same(self._last[0], stamps_ms):
-            return self._last[1]
-        key = stamps_ms.tobytes()
-        axis = self._axes.get(key)
-        if axis is None:
-            if len(self._axes) >= MOST_AXES:
-                self._axes.clear()
-            axis = self._axes[key] = self._axis(stamps_ms)
-        self._last = stamps_ms, axis
-        return axis
 
-    def _axis(self, stamps_ms: Stamps) -> _Axis:
-        holes = np.empty(0, dtype=np.intp)
-        if self._step_ms:
-            before = np.flatnonzero(np.diff(stamps_ms) > self._longest_ms)
-            holes = before + 1
-            stamps_ms = np.insert(stamps_ms, holes, stamps_ms[before] + self._step_ms)
-        stamps = column(stamps_ms).split(b",")
-        texts = [b"[["] * (2 * len(stamps) + 1)
-        texts[2::2] = [b"," + stamp + b"],[" for stamp in stamps]
-        texts[-1] = b"," + stamps[-1] + b"]]"
-        return _Axis(holes, texts)
-
-
-def _same(one: Stamps, other: Stamps) -> bool:
-    """Whether two arrays are the same part of the same memory: cheaper than to compare."""
-    if one is other:
-        return True
-    return (
-        one.base is other.base is not None
-        and len(one) == len(other)
-        and one.__array_interface__["data"] == other.__array_interface__["data"]
-        and one.strides == other.strides
-    )
-
-
-#: Time axes kept at once: series that differ in theirs must not pile up texts.
-MOST_AXES = 32
+def _axis(stamps_ms: Stamps, *, step_ms: int, longest_ms: int) -> _Axis:
+    holes = np.empty(0, dtype=np.intp)
+    if step_ms:
+        before = np.flatnonzero(np.diff(stamps_ms) > longest_ms)
+        holes = before + 1
+        stamps_ms = np.insert(stamps_ms, holes, stamps_ms[before] + step_ms)
+    stamps = column(stamps_ms).split(b",")
+    texts = [b"[["] * (2 * len(stamps) + 1)
+    texts[2::2] = [b"," + stamp + b"],[" for stamp in stamps]
+    texts[-1] = b"," + stamps[-1] + b"]]"
+    return _Axis(holes, texts)
 
 
 def column(numbers: Stamps | Values) -> bytes:

@@ -28,19 +28,30 @@ def client() -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="session")
-def bridge_url(client: httpx.Client) -> Iterator[str]:
+def ovh_url() -> Iterator[str]:
+    """The simulated OVHcloud."""
+    with serving(create_simulator(SIMULATED)) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def bridge_settings(ovh_url: str) -> Settings:
+    """Settings of a bridge in front of it."""
+    account = demo_account(ovh_url).model_copy(update={"calls_per_minute": 6_000})
+    return Settings(accounts=(account,), metrics_hosts=("127.0.0.1",))
+
+
+@pytest.fixture(scope="session")
+def bridge_url(client: httpx.Client, bridge_settings: Settings) -> Iterator[str]:
     """A bridge that has read its inventory."""
-    with serving(create_simulator(SIMULATED)) as ovh:
-        account = demo_account(ovh).model_copy(update={"calls_per_minute": 6_000})
-        settings = Settings(accounts=(account,), metrics_hosts=("127.0.0.1",))
-        with serving(create_app(settings), lifespan="on") as url:
-            for _ in range(200):
-                response = client.get(f"{url}/readyz")
-                if response.status_code == httpx.codes.OK:
-                    break
-                time.sleep(0.05)
-            assert response.status_code == httpx.codes.OK, response.text
-            yield url
+    with serving(create_app(bridge_settings), lifespan="on") as url:
+        for _ in range(200):
+            response = client.get(f"{url}/readyz")
+            if response.status_code == httpx.codes.OK:
+                break
+            time.sleep(0.05)
+        assert response.status_code == httpx.codes.OK, response.text
+        yield url
 
 
 @pytest.fixture(scope="session")

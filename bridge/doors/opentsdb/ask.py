@@ -27,6 +27,11 @@ class SubQuery:
     query: Query
     downsample: str | None = None
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the inventory answers it: ``live:task{...}`` in the place of a metric."""
+        return self.query.metric.startswith("live:")
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:

@@ -128,7 +128,14 @@ def _read_sub_query(
         explicit_tags=read_truth(given, "explicitTags", field) and bool(filters),
         timezone=timezone,
     )
-    return SubQuery(field, query, downsample)
+    sub_query = SubQuery(field, query, downsample)
+    if sub_query.is_live and (filters or query.rate):
+        raise BadRequestError(
+            f"{shown(metric)} takes no tags and no rate; its filters stand in braces: "
+            "live:task{state=done}",
+            field=f"{field}.{'filters' if filters else 'rate'}",
+        )
+    return sub_query
 
 
 def _filters(given: Mapping[str, Any], field: str) -> tuple[TagFilter, ...]:
@@ -160,7 +167,9 @@ def _downsample(text: str | None, field: str, *, calendar: bool) -> Downsample |
     if fill and fill.lower() not in FILLS:
         problem = f"Unrecognized fill policy: {fill}"
         raise BadRequestError(unknown(problem, fill, FILLS), field=field)
-    if calendar and not interval.endswith(("c", "all")):
+    if interval == "all":
+        interval = "0all"
+    elif calendar and not interval.endswith(("c", "all")):
         interval += "c"
     try:
         return parse_downsample(f"{interval}-{function}-{fill}")

@@ -6,12 +6,14 @@ commas, and set into a template made of the stamps, which most series of an answ
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bridge.doors.datapoints import MOST_AXES, column
+from bridge.doors.datapoints import Axes, column
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,10 +46,8 @@ class DpsEncoder:
     """
 
     def __init__(self, *, milliseconds: bool, arrays: bool, gaps: bool) -> None:
-        self._milliseconds = milliseconds
-        self._arrays = arrays
         self._gaps = gaps
-        self._axes: dict[bytes, _Axis] = {}
+        self._axes = Axes(partial(_axis, milliseconds=milliseconds, arrays=arrays))
 
     def encode(self, stamps_ms: Stamps, values: Values) -> bytes | None:
         """Return the ``dps`` as JSON; None where no point has a value.
@@ -56,32 +56,28 @@ class DpsEncoder:
             stamps_ms: Epoch milliseconds, ``int64``, ascending.
             values: As many, ``float64``; NaN where a fill policy left a gap.
         """
-        missing = np.isnan(values)
-        if missing.any():
+        if not len(stamps_ms):
+            return None
+        if math.isnan(np.minimum.reduce(values)):
+            missing = np.isnan(values)
             if missing.all():
                 return None
             if not self._gaps:
                 stamps_ms, values = stamps_ms[~missing], values[~missing]
-        if not len(stamps_ms):
-            return None
-        key = stamps_ms.tobytes()
-        axis = self._axes.get(key)
-        if axis is None:
-            if len(self._axes) >= MOST_AXES:
-                self._axes.clear()
-            axis = self._axes[key] = self._axis(stamps_ms)
+        axis = self._axes.of(stamps_ms)
         if axis.kept is not None:
             values = values[axis.kept]
         return axis.template % tuple(column(values).split(b","))
 
-    def _axis(self, stamps: Stamps) -> _Axis:
-        kept = None
-        if not self._milliseconds:
-            stamps = stamps // 1000
-            last = np.append(stamps[1:] != stamps[:-1], True)
-            if not last.all():
-                stamps, kept = stamps[last], last
-        text = column(stamps)
-        if self._arrays:
-            return _Axis(b"[[" + text.replace(b",", b",%b],[") + b",%b]]", kept)
-        return _Axis(b'{"' + text.replace(b",", b'":%b,"') + b'":%b}', kept)
+
+def _axis(stamps: Stamps, *, milliseconds: bool, arrays: bool) -> _Axis:
+    kept = None
+    if not milliseconds:
+        stamps = stamps // 1000
+        last = np.append(stamps[1:] != stamps[:-1], True)
+        if not last.all():
+            stamps, kept = stamps[last], last
+    text = column(stamps)
+    if arrays:
+        return _Axis(b"[[" + text.replace(b",", b",%b],[") + b",%b]]", kept)
+    return _Axis(b'{"' + text.replace(b",", b'":%b,"') + b'":%b}', kept)

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 _TYPED = re.compile(r"([A-Za-z_]+)\((.*)\)", re.DOTALL)
 _WILD = frozenset({FilterKind.WILDCARD, FilterKind.IWILDCARD})
+_LITERAL = frozenset({FilterKind.LITERAL_OR, FilterKind.ILITERAL_OR})
 #: Filters in which these, none of which can be the value of a tag, say what Grafana's All does.
-_TAKE_ALL = _WILD | {FilterKind.LITERAL_OR, FilterKind.ILITERAL_OR, FilterKind.REGEXP}
+_TAKE_ALL = _WILD | _LITERAL | {FilterKind.REGEXP}
 _EVERYTHING = frozenset({"*", ".*"})
 
 
@@ -64,7 +65,7 @@ def _read_filter(given: Mapping[str, Any], field: str) -> TagFilter:
         FilterKind(kind),
         read_text(given, "filter", field),
         f"{field}.filter",
-        group_by=read_truth(given, "groupBy", field),
+        group_by=read_truth(given, "groupBy", field) or read_truth(given, "group_by", field),
     )
 
 
@@ -107,15 +108,25 @@ def _filter(
         )
     if kind in _TAKE_ALL and not _EVERYTHING.isdisjoint(texts):
         return TagFilter(key, FilterKind.WILDCARD, "*", group_by)
-    if kind in _WILD:
-        for one in texts:
-            if "*" not in one:
-                raise BadRequestError(
-                    f"the {kind} filter on {shown(key)} has no '*': {shown(one)}; use "
-                    "literal_or for exact values, which takes '*' alone for every value",
-                    field=field,
-                )
+    _check_stars(key, kind, texts, field)
     try:
         return as_filter(key, Value(kind, tuple(texts), 0), group_by=group_by)
     except BadRequestError as error:
         raise BadRequestError(error.message, field=field) from None
+
+
+def _check_stars(key: str, kind: FilterKind | None, texts: list[str], field: str) -> None:
+    """Refuse what would match nothing, whatever the values, without a word."""
+    for one in texts:
+        if kind in _WILD and "*" not in one:
+            raise BadRequestError(
+                f"the {kind} filter on {shown(key)} has no '*': {shown(one)}; use "
+                "literal_or for exact values, which takes '*' alone for every value",
+                field=field,
+            )
+        if kind in _LITERAL and "*" in one:
+            raise BadRequestError(
+                f"the {kind} filter on {shown(key)} takes exact values, and '*' alone for "
+                f"every value, found {shown(one)}; use wildcard",
+                field=field,
+            )

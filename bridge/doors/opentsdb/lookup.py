@@ -78,7 +78,9 @@ async def _answer(
     first = read_count(words, start, f"Unable to convert '{start}' to a valid number")
     count, first = DEFAULT_LIMIT if count is None else max(count, 0), max(first or 0, 0)
     found = await find_series(doorway, selector)
-    shown_ones = found[first : first + count] if count else found[first:]
+    if count and len(found) > count:
+        found = _varied(found, [key for key, value in selector.pairs if value == _ANY])
+    page = found[first : first + count] if count else found[first:]
     answer: dict[str, Any] = {"type": "LOOKUP"}
     if selector.metric:
         answer["metric"] = selector.metric
@@ -89,7 +91,7 @@ async def _answer(
         "time": round((time.perf_counter() - began) * 1000, 3),
         "results": [
             {"tsuid": tsuid(metric, tags), "metric": metric.name, "tags": tags}
-            for metric, tags in shown_ones
+            for metric, tags in page
         ],
         "startIndex": first,
         "totalResults": len(found),
@@ -107,6 +109,21 @@ async def find_series(doorway: Doorway, selector: Selector) -> list[tuple[Metric
     known = [metric for name in names if (metric := known_metric(doorway, name)) is not None]
     found = await in_order(_matching(doorway, metric, selector) for metric in known)
     return [(metric, tags) for metric, own in zip(known, found, strict=True) for tags in own]
+
+
+def _varied(found: list[tuple[Metric, Tags]], keys: Sequence[str]) -> list[tuple[Metric, Tags]]:
+    """Put a series of each value that is asked for first, so that a limit cuts none off early.
+
+    Grafana reads the values of one label out of the first thousand series.
+    """
+    seen: set[tuple[str | None, ...]] = set()
+    first: list[tuple[Metric, Tags]] = []
+    others: list[tuple[Metric, Tags]] = []
+    for metric, tags in found:
+        values = tuple(tags.get(key) for key in keys)
+        (others if values in seen else first).append((metric, tags))
+        seen.add(values)
+    return first + others
 
 
 async def _matching(doorway: Doorway, metric: Metric, selector: Selector) -> list[Tags]:

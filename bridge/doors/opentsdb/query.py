@@ -6,16 +6,18 @@ not be evaluated on less than it asked for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
+from bridge.catalog import Kind
 from bridge.doors.datapoints import json_list
 from bridge.doors.http import PlacedError
 from bridge.doors.in_order import in_order
+from bridge.doors.names import label_keys
 from bridge.doors.opentsdb.ask import echo
 from bridge.doors.opentsdb.dps import DpsEncoder
-from bridge.doors.opentsdb.notes import notes
+from bridge.doors.opentsdb.notes import live_series, notes
 from bridge.engine.engine import SERVICE_LABELS
 from bridge.errors import BadRequestError, BridgeError
 from bridge.offload import in_slices
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 
     from bridge.doors.doorway import Doorway
     from bridge.doors.opentsdb.ask import Ask, SubQuery
-    from bridge.model import Answer
+    from bridge.doors.opentsdb.notes import Note
+    from bridge.model import Answer, Series
 
 
 async def answer_query(doorway: Doorway, ask: Ask) -> bytes:
@@ -35,10 +38,15 @@ async def answer_query(doorway: Doorway, ask: Ask) -> bytes:
         BadRequestError: Something asked for is not there; ``field`` names its place.
         PlacedError: A query failed.
     """
-    answers = await run_queries(doorway, ask.queries)
+    history = await run_queries(doorway, [one for one in ask.queries if not one.is_live])
+    answered = iter(history)
+    parts = [
+        live_series(doorway, one) if one.is_live else (next(answered).series, [])
+        for one in ask.queries
+    ]
     global_notes = notes(doorway, ask.window) if ask.annotations else []
-    points = sum(len(one.stamps_ms) for answer in answers for one in answer.series)
-    return json_list(await in_slices(_elements(ask, answers, global_notes), points))
+    points = sum(len(one.stamps_ms) for series, _ in parts for one in series)
+    return json_list(await in_slices(_elements(ask, parts, global_notes), points))
 
 
 async def run_queries(doorway: Doorway, sub_queries: Sequence[SubQuery]) -> list[Answer]:
@@ -70,38 +78,38 @@ async def _run(doorway: Doorway, sub_query: SubQuery) -> Answer:
 
 
 async def _refuse_unknown_keys(doorway: Doorway, sub_query: SubQuery) -> None:
-    """Tell a label that no series of the metric has from one without a matching value.
+    """Tell a label that no series anywhere has from one without a matching value.
+
+    Which labels series outside the catalogue have is not known.
 
     Raises:
         BadRequestError: In OpenTSDB's words, with the labels there are.
     """
     metric = doorway.engine.require_metric(sub_query.query.metric)
-    known = {*metric.all_labels, *SERVICE_LABELS}
+    known = {*label_keys(doorway), *SERVICE_LABELS}
     asked = [one.key for one in sub_query.query.filters if one.key not in known]
-    if not asked:
+    if not asked or metric.kind is Kind.OTHER:
         return
     stored = {key for tags in await doorway.engine.lookup(metric.name, ()) for key in tags}
-    labels = list(metric.all_labels or sorted(stored))
     for key in asked:
-        if labels and key not in stored:
+        if key not in stored:
             raise BadRequestError(
-                f"No such name for 'tagk': '{key}'; {metric.name} has {', '.join(labels)}",
+                f"No such name for 'tagk': '{key}'; "
+                f"{metric.name} has {', '.join(metric.all_labels)}",
                 field="filters",
             )
 
 
 def _elements(
-    ask: Ask, answers: Sequence[Answer], global_notes: Sequence[dict[str, Any]]
+    ask: Ask, parts: Sequence[tuple[Sequence[Series], Sequence[Note]]], global_notes: Sequence[Note]
 ) -> Iterator[bytes]:
     """Encode every series that has a point, in the order of the queries."""
     encoder = DpsEncoder(milliseconds=ask.milliseconds, arrays=ask.arrays, gaps=ask.gaps)
-    extra = b""
-    if global_notes:
-        extra = b',"globalAnnotations":' + orjson.dumps(global_notes)
-    for index, (sub_query, answer) in enumerate(zip(ask.queries, answers, strict=True)):
+    extra = _encoded("globalAnnotations", global_notes)
+    for index, (sub_query, (found, own)) in enumerate(zip(ask.queries, parts, strict=True)):
         shown = echo(sub_query, index) if ask.show_query else {"index": index}
         query = b',"query":' + orjson.dumps(shown)
-        for series in answer.series:
+        for series in found:
             dps = encoder.encode(series.stamps_ms, series.values)
             if dps is None:
                 continue
@@ -112,5 +120,11 @@ def _elements(
                     "aggregateTags": series.aggregate_tags,
                 }
             )
+            if own:
+                extra = _encoded("annotations", own) + _encoded("globalAnnotations", own)
             yield b"".join((head[:-1], query, extra, b',"dps":', dps, b"}"))
             extra = b""
+
+
+def _encoded(key: str, found: Sequence[Note]) -> bytes:
+    return b',"%b":%b' % (key.encode(), orjson.dumps(found)) if found else b""

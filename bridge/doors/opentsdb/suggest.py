@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from bridge.doors.names import find_metrics, find_values, label_keys
 from bridge.doors.opentsdb.values import read_count, read_text
 from bridge.errors import BadRequestError
-from bridge.ovh.order import natural_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,18 +44,19 @@ async def suggest(doorway: Doorway, words: Mapping[str, Any], *, missing: str) -
     limit = limit if limit is not None and limit > 0 else DEFAULT_MAX
     if kind == "metrics":
         found = await find_metrics(doorway, text, limit=limit)
-        names: Iterable[str] = (metric.name for metric in found)
+        names = sorted(metric.name for metric in found)
     elif kind == "tagk":
-        names = label_keys(doorway)
+        names = sorted(label_keys(doorway))
     else:
-        names = (choice.value for choice in find_values(doorway, text, limit=None))
-    return _ordered(names, text)[:limit]
+        names = [choice.value for choice in find_values(doorway, text, limit=None)]
+    return _matching(names, text)[:limit]
 
 
-def _ordered(names: Iterable[str], text: str) -> list[str]:
-    """Keep the names that hold a text, those that begin with it first."""
+def _matching(names: Iterable[str], text: str) -> list[str]:
+    """Keep the names that hold a text, in their order, those that begin with it first."""
     wanted = text.casefold()
-    found = [name for name in names if wanted in name.casefold()]
-    return sorted(
-        found, key=lambda name: (not name.casefold().startswith(wanted), natural_key(name))
-    )
+
+    def later(name: str) -> tuple[bool, bool]:
+        return not name.startswith(text), not name.casefold().startswith(wanted)
+
+    return sorted((name for name in names if wanted in name.casefold()), key=later)

@@ -59,13 +59,13 @@ def read_time(value: Any, field: str, now_ms: int, timezone: str) -> int:
     if stamp is None:
         if text.lstrip().startswith("-"):
             raise BadRequestError(
-                f"Invalid time: {shown(value)}. Negative timestamps are not supported.",
+                f"Invalid time: {text[:60]}. Negative timestamps are not supported.",
                 field=field,
             )
         _refuse(value, field)
     if not 0 <= stamp <= LATEST_MS:
         raise BadRequestError(
-            f"Invalid time: {shown(value)}. Expected a time from 1970 to 2200.", field=field
+            f"Invalid time: {text[:60]}. Expected a time from 1970 to 2200.", field=field
         )
     return stamp
 
@@ -96,4 +96,5 @@ def _date(text: str, where: ZoneInfo) -> int | None:
 
 
 def _refuse(value: Any, field: str) -> NoReturn:
-    raise BadRequestError(f"Invalid time: {shown(value)}. Expected {_FORMS}.", field=field)
+    found = value[:60] if isinstance(value, str) else shown(value)
+    raise BadRequestError(f"Invalid time: {found}. Expected {_FORMS}.", field=field)
