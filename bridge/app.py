@@ -28,8 +28,8 @@ from bridge.ovh.api import OvhApi
 from bridge.ovh.inventory import Inventory
 from bridge.ovh.labels import LabelCache
 from bridge.ovh.token import TokenKeeper
-from bridge.sources.erlenmeyer import Erlenmeyer
 from bridge.sources.opentsdb import OpenTsdb
+from bridge.sources.ovhcloud import OvhCloud
 from bridge.sources.services import ServiceSources
 from bridge.sources.upstream import Upstream
 
@@ -47,6 +47,7 @@ class Bridge:
     Attributes:
         apis: OVHcloud's API, by account name.
         keepers: The vScope token of each service asked for so far, by service name.
+        histories: OVHcloud's history of each of them.
     """
 
     settings: Settings
@@ -56,6 +57,7 @@ class Bridge:
     cache: SeriesCache
     apis: Mapping[str, OvhApi]
     keepers: Mapping[str, TokenKeeper]
+    histories: Mapping[str, OvhCloud]
 
     def readiness(self) -> tuple[bool, tuple[str, ...]]:
         """Tell whether questions can be answered, and what is wrong, in words."""
@@ -103,6 +105,7 @@ def build_bridge(settings: Settings) -> Bridge:
         max_bytes=settings.cache_mb << 20,
     )
     keepers: dict[str, TokenKeeper] = {}
+    histories: dict[str, OvhCloud] = {}
     labels = LabelCache(lambda: inventory.snapshot)
 
     def services() -> list[str]:
@@ -117,11 +120,14 @@ def build_bridge(settings: Settings) -> Bridge:
             user=accounts[account].metrics_user,
             allowed_hosts=settings.metrics_hosts,
         )
-        return cache.wrap(
-            Erlenmeyer(
-                f"OVHcloud's history of {service}", upstream, keepers[service], clock=time.monotonic
-            )
+        histories[service] = OvhCloud(
+            service,
+            upstream,
+            keepers[service],
+            protocol=settings.protocol,
+            clock=time.monotonic,
         )
+        return cache.wrap(histories[service])
 
     source: Source = ServiceSources(services, open_source)
     if settings.opentsdb_url is not None:
@@ -144,7 +150,7 @@ def build_bridge(settings: Settings) -> Bridge:
         max_series=settings.max_series,
         any_metric=settings.opentsdb_url is not None,
     )
-    return Bridge(settings, engine, inventory, upstream, cache, apis, keepers)
+    return Bridge(settings, engine, inventory, upstream, cache, apis, keepers, histories)
 
 
 @contextlib.asynccontextmanager

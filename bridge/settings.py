@@ -144,6 +144,11 @@ class Settings(BaseSettings):
         default=("*.metrics.ovh.net",),
         description="Hosts the vScope token may be sent to; `*` stands for any text.",
     )
+    protocol: Literal["auto", "opentsdb", "warp10"] = Field(
+        default="auto",
+        description="How OVHcloud's history is read: `auto` takes Warp 10 where OVHcloud names "
+        "its address and it answers, else OpenTSDB.",
+    )
     opentsdb_url: str | None = Field(
         default=None,
         description="An OpenTSDB 2.3 or 2.4 server to take all series from, instead of "

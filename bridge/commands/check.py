@@ -160,7 +160,8 @@ async def _history(
     except BridgeError as error:
         yield _failed("token", _about(service, error))
         return
-    yield _ok("token", f"{service.name}: offered, history at {token.opentsdb_endpoint}")
+    endpoints = " and ".join(filter(None, (token.warp_endpoint, token.opentsdb_endpoint)))
+    yield _ok("token", f"{service.name}: offered, history at {endpoints}")
     labels = "|".join(each.label for each in service.datacenters.values())
     if not labels:
         return
@@ -177,7 +178,9 @@ async def _history(
     except BridgeError as error:
         yield _failed("history", _about(service, error))
         return
-    text = f"{service.name}: {len(answer.series)} series of {METRIC} in the last hour"
+    history = bridge.histories.get(service.name)
+    way = f", by {history.protocol}" if history and history.protocol else ""
+    text = f"{service.name}: {len(answer.series)} series of {METRIC} in the last hour{way}"
     yield _ok("history", text) if answer.series else _warning("history", text)
 
 

@@ -46,12 +46,14 @@ class VscopeToken:
     Attributes:
         secret: The token; password of HTTP Basic at OpenTSDB, read token at Warp 10.
         opentsdb_endpoint: Base URL, without a slash at the end.
-        warp_endpoint: Base URL of Warp 10, None when OVHcloud names none.
+        warp_endpoint: Base URL of Warp 10, None when OVHcloud names none that may be used.
+        warp_problem: Why there is none, in words.
     """
 
     secret: SecretStr
     opentsdb_endpoint: str
     warp_endpoint: str | None
+    warp_problem: str = ""
 
 
 class TokenKeeper:
@@ -254,10 +256,18 @@ class TokenKeeper:
             raise broke(call, "token and opentsdbEndpoint were expected")
         if warp is not None and not isinstance(warp, str):
             raise broke(call, "warpEndpoint was expected to be text")
+        endpoint, problem = None, "OVHcloud names no address for it"
+        if warp is not None:
+            try:
+                endpoint, problem = self._allowed(warp), ""
+            except UpstreamError as error:
+                # OpenTSDB has an address of its own, which may do.
+                problem = error.message
         return VscopeToken(
             secret=SecretStr(secret),
             opentsdb_endpoint=self._allowed(opentsdb),
-            warp_endpoint=None if warp is None else self._allowed(warp),
+            warp_endpoint=endpoint,
+            warp_problem=problem,
         )
 
     def _allowed(self, url: str) -> str:

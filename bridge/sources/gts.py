@@ -90,10 +90,12 @@ def _thorough(span: bytes) -> Line:
     Strict JSON has no word for what is not finite: it comes as text, and becomes NaN.
     """
     rows = orjson.loads(span)
-    stamps = np.fromiter((stamp for stamp, _ in rows), dtype=np.int64, count=len(rows))
+    if not isinstance(rows, list) or any(type(stamp) is not int for stamp, _ in rows):
+        raise TypeError
     values = [_NOT_FINITE.get(v, v) if isinstance(v, str) else v for _, v in rows]
     if any(type(value) not in (int, float) for value in values):
         raise TypeError
+    stamps = np.array([stamp for stamp, _ in rows], dtype=np.int64)
     return stamps, np.array(values, dtype=np.float64)
 
 

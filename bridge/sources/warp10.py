@@ -99,7 +99,7 @@ class Warp10:
         """
         matches = match_all(request.filters)
         functions = sorted(request.functions)
-        body = await self._run(BUCKETS, bucket_parameters(request, functions), FETCH_LIMIT)
+        body = await self._run(BUCKETS, bucket_parameters(request, functions))
         shift = 1 - request.step_ms * 1000
         found: dict[int, list[Points]] = {number: [] for number in range(len(functions))}
         for number, one in await self._series(body, lists=len(functions)):
@@ -133,16 +133,18 @@ class Warp10:
             read_stack(body, self._name, lists=lists), len(body) // BYTES_PER_POINT
         )
 
-    async def _run(self, script: Script, parameters: Mapping[str, Any], most: int) -> bytes:
+    async def _run(
+        self, script: Script, parameters: Mapping[str, Any], most: int | None = None
+    ) -> bytes:
         """Run a script; where the platform's limit of points is too low, raise it.
 
         Args:
             script: A constant.
             parameters: Its data but for token and limit.
-            most: Points it may read.
+            most: Points the request may read; None leaves that to the platform.
         """
         while True:
-            limit = min(most, self._raised or 0)
+            limit = min(most or FETCH_LIMIT, self._raised or 0)
             text = script.raised if limit else script.plain
             reply = await self._send(partial(self._exec, text, {**parameters, "limit": limit}))
             refusal = refusal_of(reply)
@@ -152,7 +154,7 @@ class Warp10:
                 self._raised = FETCH_LIMIT
             elif refusal.reason is Reason.NOT_RAISED and limit:
                 self._raised = min(refusal.limit or 0, limit - 1)
-            elif refusal.reason is Reason.POINTS and limit == most:
+            elif refusal.reason is Reason.POINTS and most is not None and refusal.limit == most:
                 raise too_many_points(f"more than {most:,} points", most)
             else:
                 raise error_of(refusal, reply.status, self._name)
@@ -172,12 +174,8 @@ class Warp10:
         if refusal is not None:
             raise error_of(refusal, reply.status, self._name)
         try:
-            return tuple(
-                {k: str(v) for k, v in found["l"].items() if k != INTERNAL_LABEL}
-                for found in orjson.loads(self._json(reply) or b"[]")
-                if found["c"] == metric
-            )
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            return _listed(self._json(reply), metric)
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise UpstreamError(f"{self._name} answered a list of series that is none") from None
 
     async def _send(self, send: Callable[[VscopeToken], Awaitable[Reply]]) -> Reply:
@@ -199,6 +197,22 @@ class Warp10:
                 f"{self._name} answered {reply.content_type} where JSON was expected"
             )
         return reply.body
+
+
+def _listed(body: bytes, metric: str) -> tuple[Tags, ...]:
+    """Return the labels in ``[{"c": class, "l": labels, ...}, ...]``.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: It is no such list.
+    """
+    listed = orjson.loads(body or b"[]")
+    if not isinstance(listed, list):
+        raise TypeError
+    return tuple(
+        {k: str(v) for k, v in found["l"].items() if k != INTERNAL_LABEL}
+        for found in listed
+        if found["c"] == metric
+    )
 
 
 def _endpoint(token: VscopeToken, who: str) -> str:

@@ -11,6 +11,8 @@ from starlette.routing import Route
 from bridge.demo.erlenmeyer.front import PREFIX, Erlenmeyer, not_found
 from bridge.demo.erlenmeyer.request import CrashError
 from bridge.demo.shelf import FetchLimitError, Name, StoredSeries, selected
+from bridge.demo.warp10.front import PREFIX as WARP10
+from bridge.demo.warp10.front import Warp10
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,9 +21,11 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from bridge.demo.shelf import Selector, Shelf
+    from bridge.demo.warp10.versions import Limits, Version
 
 READ_TOKEN = "READTOKEN.read_token-0001"
 DENIED_TOKEN = "DENIEDTOKEN.0001"
+EXPIRED_TOKEN = "EXPIREDTOKEN.0001"
 T0 = 1_700_000_100
 
 
@@ -124,13 +128,16 @@ SHELVES: Mapping[str, ListShelf] = {
 
 
 class LabTokens:
-    """One token may read, one is deny-listed."""
+    """One token may read, one is deny-listed, one has expired."""
 
     def may_read(self, token: str) -> bool:
         return token == READ_TOKEN
 
     def denied(self, token: str) -> bool:
         return token == DENIED_TOKEN
+
+    def expired(self, token: str) -> bool:
+        return token == EXPIRED_TOKEN
 
 
 def erlenmeyer_app(
@@ -150,4 +157,14 @@ def erlenmeyer_app(
             Route(f"{PREFIX}/{{path:path}}", front.answer, methods=methods),
             Route("/{path:path}", other, methods=methods),
         ]
+    )
+
+
+def warp10_app(
+    shelf: Shelf, *, version: Version = "2.11.1", limits: Limits | None = None
+) -> Starlette:
+    """Return just Warp 10, over ``shelf``."""
+    front = Warp10(shelf, LabTokens(), version=version, limits=limits, application="lab")
+    return Starlette(
+        routes=[Route(f"{WARP10}/{{path:path}}", front.answer, methods=["GET", "POST"])]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -237,7 +238,7 @@ async def test_token_that_is_only_old_survives_an_outage(upstream: Upstream) -> 
         assert len(upstream.calls) == asked
 
 
-@pytest.mark.parametrize(
+ELSEWHERE = pytest.mark.parametrize(
     "url",
     [
         "https://evil.example",
@@ -253,14 +254,27 @@ async def test_token_that_is_only_old_survives_an_outage(upstream: Upstream) -> 
         "http://127.0.0.1:80",
     ],
 )
-@pytest.mark.parametrize("field", ["opentsdbEndpoint", "warpEndpoint"])
-async def test_token_is_sent_nowhere_else(upstream: Upstream, url: str, field: str) -> None:
+
+
+@ELSEWHERE
+async def test_token_is_sent_nowhere_else(upstream: Upstream, url: str) -> None:
     with_users(upstream)
-    upstream.posts[SCHEMA] = answer(**{field: url})
+    upstream.posts[SCHEMA] = answer(opentsdbEndpoint=url)
     async with keeping(upstream) as keeper:
         with pytest.raises(UpstreamError, match=r"not sent there|unusable") as caught:
             await keeper.get()
         assert "VSCOPETOKEN" not in str(caught.value)
+
+
+@ELSEWHERE
+async def test_token_is_not_sent_to_a_warp10_elsewhere(upstream: Upstream, url: str) -> None:
+    with_users(upstream)
+    upstream.posts[SCHEMA] = answer(warpEndpoint=url)
+    async with keeping(upstream) as keeper:
+        token = await keeper.get()
+        assert token.warp_endpoint is None
+        assert re.search("not sent there|unusable", token.warp_problem)
+        assert token.opentsdb_endpoint == "https://opentsdb.gra1-ovh.metrics.ovh.net"
 
 
 async def test_simulator_on_this_machine_where_allowed(upstream: Upstream) -> None:
