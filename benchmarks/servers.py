@@ -89,15 +89,20 @@ class Server:
 
     def post(self, path: str, body: bytes) -> Timing:
         """Send one request on a kept connection and read the whole answer."""
-        cpu = self._cpu_ms()
+        cpu = self.cpu_ms()
         started = time.perf_counter()
         answer = self._ask("POST", path, body)
         wall = (time.perf_counter() - started) * 1000
-        return Timing(wall, self._cpu_ms() - cpu, answer)
+        return Timing(wall, self.cpu_ms() - cpu, answer)
 
     def resident_mb(self) -> float:
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def peak_mb(self) -> float:
+        """The most memory it has used so far."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return float(status.partition("VmHWM:")[2].split()[0]) / 1e3
 
     def _ask(self, method: str, path: str, body: bytes | None) -> bytes:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -114,7 +119,8 @@ class Server:
             sys.exit(f"{self.name} answered {reply.status} to {method} {path}: {answer[:500]!r}")
         return answer
 
-    def _cpu_ms(self) -> float:
+    def cpu_ms(self) -> float:
+        """Processor time the process has used."""
         stat = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return 1000 * (int(stat[11]) + int(stat[12])) / _TICKS_PER_S
 
