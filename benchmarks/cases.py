@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from benchmarks import crowd
-from benchmarks.servers import DATA, Server, uvicorn
+from benchmarks.servers import DATA, Server, Timing, uvicorn
 from benchmarks.stage import SERIES, Stage, Times, Verdict, points, table, timed
 from benchmarks.work import (
     METRIC,
@@ -36,45 +36,51 @@ DELAYS = (0, 50, 200)
 
 def panel(stage: Stage, python: Path | None) -> list[Verdict]:
     """One panel: what was never asked, and the same again, in turns with the others."""
-    times: dict[str, list[float]] = defaultdict(list)
+    seen: dict[str, list[Timing]] = defaultdict(list)
     with contextlib.ExitStack() as stack:
         bridge = stack.enter_context(stage.bridge())
         time.sleep(1)
         rest_mb = bridge.resident_mb()
-        runs: dict[str, Callable[[tuple[int, int]], float]] = {
-            "bridge, cold": lambda span: (
-                bridge.post("/query", ask_bridge(span, stage.machines)).wall_ms
-            )
+        runs: dict[str, Callable[[tuple[int, int]], Timing]] = {
+            "bridge, cold": lambda span: bridge.post("/query", ask_bridge(span, stage.machines))
         }
         small = stack.enter_context(stage.small())
-        runs["ten lines, cold"] = lambda span: (
-            small.post("/query", ask_small(span, stage.machines)).wall_ms
-        )
+        runs["ten lines, cold"] = lambda span: small.post("/query", ask_small(span, stage.machines))
         if python is not None:
             peer = stack.enter_context(stage.peer(python))
-            runs["grafana-pandas-datasource, from memory"] = lambda span: (
-                peer.post("/query", ask_peer(span)).wall_ms
+            runs["grafana-pandas-datasource, from memory"] = lambda span: peer.post(
+                "/query", ask_peer(span)
             )
         for run in runs.values():
             run(stage.spans[0])
-        cpu = bridge.cpu_ms()
         for span in stage.spans[1:]:
             turn = list(runs)
             random.shuffle(turn)
             for name in turn:
-                times[name].append(runs[name](span))
+                seen[name].append(runs[name](span))
                 if name == "bridge, cold":
-                    times["bridge, same again"].append(runs[name](span))
-        cpu = (bridge.cpu_ms() - cpu) / (len(stage.spans) - 1)
+                    seen["bridge, same again"].append(runs[name](span))
         peak_mb = bridge.peak_mb()
-    found = {name: Times(tuple(own)) for name, own in times.items()}
+    found = {name: Times(tuple(one.wall_ms for one in own)) for name, own in seen.items()}
+    cpu = {name: Times(tuple(one.cpu_ms for one in own)) for name, own in seen.items()}
     cold, warm = found["bridge, cold"].median, found["bridge, same again"].median
     print(f"One panel, {SERIES} series x {POINTS:,} points")
     table(
-        ("", "time", "cold = 1", "same again = 1"),
-        [(n, t, f"{t.median / cold:.2f}", f"{t.median / warm:.1f}") for n, t in found.items()],
+        ("", "time", "cold = 1", "again = 1", "processor", "cold = 1", "again = 1"),
+        [
+            (
+                name,
+                time,
+                f"{time.median / cold:.2f}",
+                f"{time.median / warm:.1f}",
+                cpu[name],
+                f"{cpu[name].median / cpu['bridge, cold'].median:.2f}",
+                f"{cpu[name].median / cpu['bridge, same again'].median:.1f}",
+            )
+            for name, time in found.items()
+        ],
     )
-    print(f"bridge: {cpu:.0f} ms of processor for both, {peak_mb:.0f} MB at most\n")
+    print(f"bridge: {peak_mb:.0f} MB at most\n")
     verdicts = [
         _at_least("cold vs the ten-line bridge", found["ten lines, cold"].median / cold, 3),
         _at_most("memory at rest", rest_mb, 150, "MB"),

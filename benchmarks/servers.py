@@ -120,9 +120,13 @@ class Server:
         return answer
 
     def cpu_ms(self) -> float:
-        """Processor time the process has used."""
-        stat = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return 1000 * (int(stat[11]) + int(stat[12])) / _TICKS_PER_S
+        """Processor time the process has used: precise, but for threads that have ended."""
+        folder = Path(f"/proc/{self._process.pid}")
+        stat = (folder / "stat").read_text().rpartition(")")[2].split()
+        whole = 1000 * (int(stat[11]) + int(stat[12])) / _TICKS_PER_S
+        tasks = folder.glob("task/*/schedstat")
+        alive = sum(int(task.read_text().split()[0]) for task in tasks) / 1e6
+        return whole if whole > alive + 50 else alive
 
     def _wait(self) -> None:
         deadline = time.monotonic() + 120

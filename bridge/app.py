@@ -17,6 +17,7 @@ from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
 from bridge.doors import opentsdb, operations, query, simplejson, simpod
 from bridge.doors.auth import Admission, AuthMiddleware
+from bridge.doors.compression import CompressionMiddleware
 from bridge.doors.doorway import Doorway, Limits, finished_answers
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
@@ -209,6 +210,7 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
         ],
         middleware=[
             Middleware(GuardMiddleware, deadline_s=settings.deadline_s),
+            *_compression(settings.compress_min_bytes),
             Middleware(
                 TrafficMiddleware,
                 per_minute=settings.client_requests_per_minute,
@@ -221,6 +223,10 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
     )
+
+
+def _compression(min_bytes: int) -> list[Middleware]:
+    return [Middleware(CompressionMiddleware, min_bytes=min_bytes)] if min_bytes else []
 
 
 def _cors(origins: Sequence[str]) -> list[Middleware]:

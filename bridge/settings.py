@@ -227,6 +227,12 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="Memory for finished answers to panels, in MiB; 0 keeps none.",
     )
+    compress_min_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="Answers of at least so many bytes go out as gzip, to clients that accept "
+        "it; 0 for never. Worth it over slow lines only.",
+    )
 
     @classmethod
     def settings_customise_sources(
