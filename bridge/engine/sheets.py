@@ -174,7 +174,9 @@ class Grid:
     @property
     def is_empty(self) -> bool:
         """See ``Sheet``."""
-        return not self.is_full and bool(np.isnan(self.cells[0]).all())
+        if self.is_full:
+            return not self.roster.tags
+        return bool(np.isnan(self.cells[0]).all())
 
     @property
     def kept_bytes(self) -> int:
