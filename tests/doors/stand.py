@@ -15,7 +15,7 @@ from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
 from bridge.doors import operations, query, simplejson, simpod
 from bridge.doors.auth import Admission, AuthMiddleware
-from bridge.doors.doorway import Doorway, Limits
+from bridge.doors.doorway import Doorway, Limits, finished_answers
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
 from bridge.engine.engine import Engine
@@ -37,9 +37,11 @@ from bridge.ovh.objects import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from bridge.model import BucketRequest, PointRequest, TagFilter
+    from bridge.doors.doorway import Finished
+    from bridge.model import BucketRequest, PointRequest, Source, TagFilter
+    from bridge.remembered import Remembered
     from bridge.settings import Credential
 
 #: 2026-01-01T06:00:00Z, "now" of the small company.
@@ -221,7 +223,7 @@ def _level(tags: Mapping[str, str]) -> float:
 
 
 def make_app(
-    source: MemorySource | None = None,
+    source: Source | None = None,
     *,
     snapshot: Snapshot | None = None,
     credentials: Sequence[Credential] = (),
@@ -230,10 +232,13 @@ def make_app(
     deadline_s: float = 25.0,
     readiness: operations.Readiness = (True, ()),
     extra: Sequence[Any] = (),
+    snapshots: Callable[[], Snapshot] | None = None,
+    answers: Remembered[Finished] | None = None,
 ) -> Starlette:
     """Wire the doors as the application does, in front of a history in memory."""
     company = small_company() if snapshot is None else snapshot
-    cache = LabelCache(lambda: company)
+    current = snapshots or (lambda: company)
+    cache = LabelCache(current)
     engine = Engine(
         source or MemorySource(),
         catalogue(),
@@ -242,7 +247,13 @@ def make_app(
         max_points=2_000_000,
         max_series=2_000,
     )
-    doorway = Doorway(engine, lambda: company, limits or Limits(), clock=lambda: float(NOW))
+    doorway = Doorway(
+        engine,
+        current,
+        limits or Limits(),
+        clock=lambda: float(NOW),
+        answers=answers or finished_answers(0),
+    )
     return Starlette(
         routes=[
             *operations.routes(lambda: readiness),
