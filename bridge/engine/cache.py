@@ -19,7 +19,7 @@ from bridge.engine.extents import missing
 from bridge.engine.flights import Flights, Moment
 from bridge.engine.needs import POINT_GRID_MS, Need, normal_filters
 from bridge.engine.sheets import Grid, Rag, Roster
-from bridge.engine.shelves import Part, Shelves
+from bridge.engine.shelves import Part, Shelves, of_need
 from bridge.errors import (
     NotOfferedError,
     TooMuchError,
@@ -253,7 +253,7 @@ class CachedSource:
                 limit=request.limit if isinstance(request, PointRequest) else 0,
             )
             try:
-                parts += await self._landed(boarded, request)
+                parts += await self._landed(need, boarded, request)
             except (UpstreamError, UpstreamTimeoutError, UnavailableError) as error:
                 parts = self._overdue(need, span, error, request)
                 stale = True
@@ -266,7 +266,7 @@ class CachedSource:
         return parts
 
     async def _landed(
-        self, boarded: list[Boarded], request: BucketRequest | PointRequest
+        self, need: Need, boarded: list[Boarded], request: BucketRequest | PointRequest
     ) -> list[Part]:
         """Wait for flights.
 
@@ -288,7 +288,7 @@ class CachedSource:
                     request.on_missing(notice)
                 told.add(notice)
             until = flight.read_at + (0.0 if landed.notices else trusted)
-            sheet = partial(landed.sheet.crop, span)
+            sheet = partial(_share, need, flight.need, landed.sheet, span)
             weight = (span[1] - span[0]) // flight.need.grid_ms * len(landed.sheet.roster.tags)
             parts.append(Part(span, sheet, flight.read_at, settled, until, weight))
         return parts
@@ -327,6 +327,10 @@ class CachedSource:
         )
         _log.warning("stale_answer", metric=need.metric, age_s=round(age_s), reason=error.message)
         return parts
+
+
+def _share(need: Need, carried: Need, sheet: Sheet, span: Span) -> Sheet:
+    return of_need(need, carried, sheet.crop(span))
 
 
 async def _join(kind: type[SheetT], parts: list[Part]) -> SheetT:

@@ -88,6 +88,9 @@ class Flights:
         self._rules = rules
         self._lanes = Lanes(source)
         self._in_air: dict[tuple[Need, bool], list[Flight]] = defaultdict(list)
+        #: Those of them that may bring what others need: a list of one name never does, and
+        #: there can be thousands of those.
+        self._wide: dict[tuple[Need, bool], list[Flight]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def board(
@@ -109,8 +112,8 @@ class Flights:
                 never waits for such a flight.
             limit: Most raw points.
         """
-        boarded = []
-        for flight in self._in_air.get((need, partial), ()):
+        boarded: list[Boarded] = []
+        for flight in self._fitting(need, partial=partial):
             for gap in gaps:
                 shared = overlap(self._worth(flight, moment.timer), gap)
                 if shared is not None:
@@ -128,6 +131,7 @@ class Flights:
             for flight in flights:
                 flight.is_trusted = False
         self._in_air.clear()
+        self._wide.clear()
 
     async def close(self) -> None:
         """Abandon what is on its way."""
@@ -135,6 +139,14 @@ class Flights:
         for task in tasks:
             task.cancel()
         await asyncio.gather(self._lanes.close(), *tasks, return_exceptions=True)
+
+    def _fitting(self, need: Need, *, partial: bool) -> list[Flight]:
+        """Return the flights that bring the series of a need: its own, then wider ones."""
+        found = [*self._in_air.get((need, partial), ())]
+        for (other, other_partial), flights in self._wide.items():
+            if other != need and other_partial == partial and other.brings(need):
+                found += flights
+        return found
 
     def _worth(self, flight: Flight, now: float) -> Span:
         """Return what of a flight is current enough to wait for."""
@@ -149,7 +161,10 @@ class Flights:
         flight = Flight(need, span, moment.timer, settled)
         # Nobody may be waiting any more when it fails.
         flight.landed.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._in_air[need, partial].append(flight)
+        flights = self._in_air[need, partial]
+        flights.append(flight)
+        if need.is_wide:
+            self._wide[need, partial] = flights
         task = asyncio.create_task(self._fly(flight, partial=partial, limit=limit))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -173,6 +188,7 @@ class Flights:
                 flights.remove(flight)
                 if not flights:
                     del self._in_air[flight.need, partial]
+                    self._wide.pop((flight.need, partial), None)
 
     async def _fetch(self, flight: Flight, *, partial: bool, limit: int) -> Landed:
         need, span = flight.need, flight.span

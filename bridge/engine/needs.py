@@ -55,6 +55,22 @@ class Need:
         """How long a stored piece may be; pieces lie on the epoch grid of this width."""
         return self.grid_ms * (PIECE_BUCKETS if self.step_ms else PIECE_MINUTES)
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether it may include what others need, as a list of one name does not."""
+        listed = listing(self.filters)
+        return listed is None or len(listed[1]) > 1
+
+    def brings(self, other: Need) -> bool:
+        """Whether it has the same buckets, or points, of all the series another needs."""
+        return (
+            self.metric == other.metric
+            and self.step_ms == other.step_ms
+            and self.functions == other.functions
+            and self.origin == other.origin
+            and includes(self.filters, other.filters)
+        )
+
     def can_serve(self, step_ms: int, functions: tuple[BucketFunction, ...]) -> bool:
         """Whether its buckets give others of the same series exactly, by merging at most."""
         if not step_ms or not self.step_ms:

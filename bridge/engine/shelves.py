@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from cachetools import LRUCache
 
 from bridge.engine.extents import joined, missing, overlap, whole
-from bridge.engine.needs import includes, listing
+from bridge.engine.needs import includes
 from bridge.engine.sheets import Grid, Roster
 
 if TYPE_CHECKING:
@@ -125,8 +125,7 @@ class Family:
         """Note a need."""
         needs = self.all.setdefault(need.filters, [])
         needs.append(need)
-        listed = listing(need.filters)
-        if listed is None or len(listed[1]) > 1:
+        if need.is_wide:
             self.wide[need.filters] = needs
 
     def remove(self, need: Need) -> None:
@@ -356,9 +355,14 @@ def _narrowed(need: Need, candidate: Need, make: Callable[[], Sheet]) -> Sheet:
     sheet = make()
     if isinstance(sheet, Grid) and candidate.step_ms == need.step_ms:
         sheet = _layers(need, candidate, sheet)
-    if candidate.filters != need.filters:
-        sheet = sheet.select(sheet.roster.matching(need.filters))
-    return sheet
+    return of_need(need, candidate, sheet)
+
+
+def of_need(need: Need, candidate: Need, sheet: Sheet) -> Sheet:
+    """Return the series that a need selects, of a sheet that includes them."""
+    if candidate.filters == need.filters:
+        return sheet
+    return sheet.select(sheet.roster.matching(need.filters))
 
 
 def _layers(need: Need, candidate: Need, grid: Grid) -> Grid:

@@ -104,6 +104,19 @@ async def test_equal_and_overlapping_needs_share_one_fetch() -> None:
     assert world.store.asked == 1
 
 
+async def test_what_is_part_of_a_fetch_on_its_way_waits_for_it() -> None:
+    world = World()
+    world.store.turns = 5
+    everything, some, one = await asyncio.gather(
+        world.source.buckets(ask()),
+        world.source.buckets(ask(filters=vm("a", "b"))),
+        world.source.buckets(ask(filters=vm("a"))),
+    )
+    assert world.store.asked == 1
+    assert [len(everything), len(some), len(one)] == [3, 3, 1]
+    assert one[0].tags["vm"] == "a"
+
+
 async def test_who_leaves_takes_nobody_along() -> None:
     world = World()
     world.store.turns = 5
