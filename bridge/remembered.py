@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from cachetools import TLRUCache
 
@@ -13,23 +14,25 @@ if TYPE_CHECKING:
 ValueT = TypeVar("ValueT")
 
 
-class _Running(NamedTuple):
+@dataclass(eq=False, slots=True)
+class _Running:
     task: asyncio.Task[Any]
     since: float
+    waiting: int = 0
 
 
 class Remembered(Generic[ValueT]):
     """A bounded cache of what coroutines answer, by key.
 
-    A caller that is cancelled cancels nobody else's answer; a failure goes to those who wait
-    for it and is not kept.
+    A caller that is cancelled cancels nobody else's answer; where nobody waits any more, the
+    asking ends. A failure goes to those who wait for it and is not kept.
 
     Args:
         keep_s: How long an answer holds, or how to tell; 0 keeps none.
         timer: Monotonic seconds.
         room: The most that is kept, in the unit of ``size_of``.
         size_of: What an answer takes.
-        join_s: How long after a question was sent others like it still wait for its answer.
+        holds: Whether an answer holds for who asked at a moment, later than it was begun.
     """
 
     def __init__(
@@ -39,10 +42,10 @@ class Remembered(Generic[ValueT]):
         *,
         room: int = 1024,
         size_of: Callable[[ValueT], int] = lambda _: 1,
-        join_s: float = 60.0,
+        holds: Callable[[ValueT, float], bool] = lambda _, __: True,
     ) -> None:
         self._timer = timer
-        self._join_s = join_s
+        self._holds = holds
         self._answers: TLRUCache[Hashable, ValueT] = TLRUCache(
             room,
             lambda _, value, now: now + (keep_s(value) if callable(keep_s) else keep_s),
@@ -57,18 +60,31 @@ class Remembered(Generic[ValueT]):
         Raises:
             Exception: Whatever ``ask`` raises.
         """
+        asked = self._timer()
+        while True:
+            try:
+                return self._answers[key]
+            except KeyError:
+                pass
+            running = self._running.get(key)
+            if running is None:
+                running = self._running[key] = _Running(asyncio.create_task(ask()), self._timer())
+                running.task.add_done_callback(lambda done: self._ended(key, done))
+            answer: ValueT = await self._outcome(key, running)
+            if running.since >= asked or self._holds(answer, asked):
+                return answer
+
+    async def _outcome(self, key: Hashable, running: _Running) -> ValueT:
+        running.waiting += 1
         try:
-            return self._answers[key]
-        except KeyError:
-            pass
-        now = self._timer()
-        running = self._running.get(key)
-        if running is None or now - running.since > self._join_s:
-            task = asyncio.create_task(ask())
-            running = self._running[key] = _Running(task, now)
-            task.add_done_callback(lambda done: self._ended(key, done))
-        # Waited for, not awaited: a cancelled caller must not cancel the task.
-        await asyncio.wait((running.task,))
+            # Waited for, not awaited: a cancelled caller must not cancel the task.
+            await asyncio.wait((running.task,))
+        finally:
+            running.waiting -= 1
+            if not running.waiting and not running.task.done():
+                if self._running.get(key) is running:  # whoever comes now asks anew
+                    del self._running[key]
+                running.task.cancel()
         answer: ValueT = running.task.result()
         return answer
 

@@ -79,13 +79,13 @@ class Finished:
         body: JSON.
         headers: What to say about it.
         read_at: When the oldest of it that may still change was read, in monotonic seconds.
-        good_s: Seconds for which it may be given again.
+        good_until: Until when it may be given again, in monotonic seconds.
     """
 
     body: bytes
     headers: Mapping[str, str]
     read_at: float
-    good_s: float
+    good_until: float
 
 
 def finished_answers(
@@ -98,11 +98,11 @@ def finished_answers(
         timer: Monotonic seconds.
     """
     return Remembered(
-        lambda answer: answer.good_s,
+        lambda answer: answer.good_until - timer(),
         timer,
         room=room,
         size_of=lambda answer: len(answer.body) + 1_000,
-        join_s=2.0,
+        holds=lambda answer, asked: bool(answer.headers) or answer.good_until >= asked,
     )
 
 
@@ -115,6 +115,7 @@ class Doorway:
         snapshot: Gives the inventory as it is now.
         limits: What one request may ask.
         clock: Epoch seconds.
+        timer: Monotonic seconds.
         answers: What was answered, while it is good.
     """
 
@@ -122,4 +123,5 @@ class Doorway:
     snapshot: Callable[[], Snapshot]
     limits: Limits
     clock: Callable[[], float] = time.time
+    timer: Callable[[], float] = time.monotonic
     answers: Remembered[Finished] = field(default_factory=lambda: finished_answers(0))

@@ -6,7 +6,6 @@ annotations comes here too.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -121,7 +120,7 @@ async def answer(doorway: Doorway, body: Mapping[str, Any]) -> JsonResponse:
     else:
         finished = await doorway.answers.get(key, lambda: _finish(doorway, ask, questions))
     headers = dict(finished.headers)
-    age = int(time.monotonic() - finished.read_at)
+    age = int(doorway.timer() - finished.read_at)
     if age > 0 or finished.headers:
         headers["Age"] = str(age)
     return JsonResponse(finished.body, headers=headers)
@@ -151,16 +150,16 @@ async def _finish(doorway: Doorway, ask: Ask, questions: Sequence[Question]) -> 
         if isinstance(result, SeriesResult) and result.freshness is not None
     ]
     freshness = overall(read)
-    read_at = time.monotonic() - freshness.age_s
-    good_until = time.monotonic() + freshness.good_s
+    read_at = doorway.timer() - freshness.age_s
+    good_until = doorway.timer() + freshness.good_s
     work = elements(results, source_step_ms=doorway.limits.source_step_ms)
     made = json_list(await in_slices(work, count_points(results)))
     missing = dict.fromkeys(
         text for result in results if isinstance(result, SeriesResult) for text in result.missing
     )
     if missing:
-        return Finished(made, {"Warning": _warning(missing)}, read_at, 0.0)
-    return Finished(made, {}, read_at, good_until - time.monotonic())
+        return Finished(made, {"Warning": _warning(missing)}, read_at, read_at)
+    return Finished(made, {}, read_at, good_until)
 
 
 def _warning(missing: Iterable[str]) -> str:

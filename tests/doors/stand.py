@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -234,6 +235,7 @@ def make_app(
     extra: Sequence[Any] = (),
     snapshots: Callable[[], Snapshot] | None = None,
     answers: Remembered[Finished] | None = None,
+    timer: Callable[[], float] = time.monotonic,
 ) -> Starlette:
     """Wire the doors as the application does, in front of a history in memory."""
     company = small_company() if snapshot is None else snapshot
@@ -252,6 +254,7 @@ def make_app(
         current,
         limits or Limits(),
         clock=lambda: float(NOW),
+        timer=timer,
         answers=answers or finished_answers(0),
     )
     return Starlette(

@@ -32,7 +32,10 @@ class Stand:
         self.cache = cache
         self.encoded = 0
         app = make_app(
-            cache.wrap(self.source), snapshots=lambda: self.company, answers=self.answers
+            cache.wrap(self.source),
+            snapshots=lambda: self.company,
+            answers=self.answers,
+            timer=lambda: self.timer,
         )
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://bridge"
@@ -136,25 +139,58 @@ async def test_room_is_bounded() -> None:
     assert 0 < stand.kept < 11
 
 
-async def test_remembered_shares_what_is_on_its_way_for_a_while() -> None:
-    timer = 0.0
-    asked = 0
-    gate = asyncio.Event()
+class Questions:
+    """A question whose answers are numbered and wait for a gate."""
 
-    async def question() -> int:
-        nonlocal asked
-        asked += 1
-        mine = asked
-        await gate.wait()
+    def __init__(self) -> None:
+        self.timer = 0.0
+        self.asked = 0
+        self.ended = 0
+        self.gate = asyncio.Event()
+
+    async def ask(self) -> int:
+        self.asked += 1
+        mine = self.asked
+        try:
+            await self.gate.wait()
+        finally:
+            self.ended += 1
         return mine
 
-    remembered: Remembered[int] = Remembered(0.0, lambda: timer, join_s=2.0)
-    first = [asyncio.create_task(remembered.get("k", question)) for _ in range(3)]
+
+async def test_who_asks_later_waits_too_but_for_an_answer_that_holds() -> None:
+    questions = Questions()
+    remembered: Remembered[int] = Remembered(
+        0.0, lambda: questions.timer, holds=lambda answer, asked: answer > 1 or asked < 3
+    )
+    first = [asyncio.create_task(remembered.get("k", questions.ask)) for _ in range(3)]
     await asyncio.sleep(0)
-    timer = 3.0
-    later = asyncio.create_task(remembered.get("k", question))
+    questions.timer = 2.0
+    soon = asyncio.create_task(remembered.get("k", questions.ask))
+    await asyncio.sleep(0)
+    questions.timer = 4.0
+    late = asyncio.create_task(remembered.get("k", questions.ask))
     await asyncio.sleep(0)
     first[0].cancel()
-    gate.set()
-    assert await asyncio.gather(*first[1:], later) == [1, 1, 2]
-    assert asked == 2
+    questions.gate.set()
+    assert await asyncio.gather(*first[1:], soon, late) == [1, 1, 1, 2]
+    assert questions.asked == 2
+
+
+async def test_when_nobody_waits_any_more_the_asking_ends() -> None:
+    questions = Questions()
+    remembered: Remembered[int] = Remembered(60.0, lambda: questions.timer)
+    leaving = [asyncio.create_task(remembered.get("k", questions.ask)) for _ in range(2)]
+    await asyncio.sleep(0)
+    leaving[0].cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert questions.ended == 0
+    leaving[1].cancel()
+    await asyncio.sleep(0)
+    coming = asyncio.create_task(remembered.get("k", questions.ask))
+    await asyncio.gather(*leaving, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert questions.ended == 1
+    questions.gate.set()
+    assert await coming == 2
