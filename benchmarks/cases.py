@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import random
 import time
+import tracemalloc
 from collections import defaultdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import numpy as np
 import orjson
 
 from benchmarks import crowd
@@ -25,6 +27,10 @@ from benchmarks.work import (
     bridge_environment,
     grafana_body,
 )
+from bridge.engine.needs import Need
+from bridge.engine.sheets import Grid, Roster
+from bridge.engine.shelves import Rules, Shelves
+from bridge.model import BucketFunction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -365,6 +371,38 @@ def growth(stage: Stage, python: Path | None) -> list[Verdict]:
     ]
 
 
+def memory(_: Stage, __: Path | None) -> list[Verdict]:
+    """What a kept bucket value takes, as the interpreter counts it."""
+    rows = []
+    worst = 0.0
+    series, buckets = 500, 5_760
+    for name, share in (("no gaps", 1.0), ("10 % gaps", 0.9), ("one bucket in five", 0.2)):
+        chance = np.random.default_rng(1)
+        need = Need(0, METRIC, (), 60_000, (BucketFunction.AVG,))
+        tracemalloc.start()
+        shelves = Shelves(1 << 30, Rules())
+        roster = Roster({"vm": f"vm-{n}", "datacenter": "dc", "env": "prod"} for n in range(series))
+        values = 0
+        for at in range(4):
+            cells = chance.random((1, series, buckets // 4))
+            if share < 1:
+                cells[chance.random(cells.shape) > share] = np.nan
+            values += int(np.count_nonzero(~np.isnan(cells)))
+            grid = Grid(roster, at * buckets // 4 * 60_000, 60_000, cells)
+            for _ in shelves.put(need, grid, 0.0, 2**60):
+                pass
+        del cells, grid
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        worst = max(worst, held / values)
+        rows.append((name, f"{values:,}", f"{held / values:.2f}", f"{shelves.nbytes / values:.2f}"))
+    print(f"Memory for a kept bucket value, {series} series x {buckets:,} buckets, in bytes")
+    table(("", "values", "taken", "accounted for"), rows)
+    return [
+        Verdict("memory for a kept bucket value", f"{worst:.1f} bytes", "at most 10", worst <= 10)
+    ]
+
+
 def _at_least(what: str, ratio: float, target: float) -> Verdict:
     return Verdict(what, f"{ratio:.1f} times as fast", f"at least {target:g}", ratio >= target)
 
@@ -382,5 +420,6 @@ ALL: Mapping[str, Callable[[Stage, Path | None], list[Verdict]]] = MappingProxyT
         "rules": rules,
         "variables": variables,
         "growth": growth,
+        "memory": memory,
     }
 )
