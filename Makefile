@@ -7,6 +7,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 # More for a command: make demo ARGS="--vms 500", make test ARGS="-k settings"
 ARGS ?=
+# How long the cache's invariants are tried in make soak.
+STEPS ?= 1000000
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
@@ -22,7 +24,7 @@ help:
 	@echo "make lint   ruff and mypy"
 	@echo "make dashboards   the Grafana dashboards anew, from dashboards/source"
 	@echo "make bench  benchmarks"
-	@echo "make soak   a long run under load, watching memory"
+	@echo "make soak   the cache's invariants a million times, then 20 minutes under load"
 	@echo "make pictures  the documents' pictures, anew (needs chromium)"
 	@echo "make lock   new lock files (needs uv)"
 	@echo "make clean  remove $(VENV)"
@@ -48,6 +50,7 @@ bench: $(VENV)/.development
 	$(BIN)/python benchmarks/protocols.py
 
 soak: $(VENV)/.development
+	$(BIN)/python -m tests.engine.cache_steps $(STEPS)
 	$(BIN)/python benchmarks/soak.py $(ARGS)
 
 pictures: $(VENV)/.development

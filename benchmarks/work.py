@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -34,10 +34,12 @@ class World:
 
     Attributes:
         machines: moRefs that have a point in every bucket of every window.
+        everyone: All moRefs.
         authorization: What the front end accepts.
     """
 
     machines: tuple[str, ...]
+    everyone: tuple[str, ...]
     authorization: str
 
 
@@ -62,6 +64,8 @@ def bridge_environment(base_url: str) -> dict[str, str]:
         "VSCOPE_CALLS_PER_MINUTE": "6000",
         "VSCOPE_METRICS_HOSTS": '["127.0.0.1"]',
         "VSCOPE_POLL_INTERVAL_S": "86400",
+        "VSCOPE_PROTOCOL": "opentsdb",
+        "VSCOPE_CLIENT_REQUESTS_PER_MINUTE": "0",
         "VSCOPE_SOURCE_STEP_S": str(STEP_S),
         "VSCOPE_LOG_LEVEL": "warning",
     }
@@ -75,7 +79,7 @@ def explore(base_url: str, spans: Sequence[tuple[int, int]]) -> World:
 async def _explore(base_url: str, spans: Sequence[tuple[int, int]]) -> World:
     account = demo_account(base_url).model_copy(update={"calls_per_minute": 6000})
     settings = given_settings(
-        accounts=(account,), metrics_hosts=("127.0.0.1",), source_step_s=STEP_S
+        accounts=(account,), metrics_hosts=("127.0.0.1",), source_step_s=STEP_S, protocol="opentsdb"
     )
     every = TagFilter("vm", FilterKind.WILDCARD, "*", group_by=True)
     complete: Counter[str] = Counter()
@@ -89,35 +93,41 @@ async def _explore(base_url: str, spans: Sequence[tuple[int, int]]) -> World:
                 filters=(every,),
             )
             answer = await bridge.engine.query(query)
-            complete.update(
-                series.tags["vm"] for series in answer.series if len(series.stamps_ms) == POINTS
-            )
+            complete.update({s.tags["vm"]: len(s.stamps_ms) == POINTS for s in answer.series})
         (keeper,) = bridge.keepers.values()
         token = (await keeper.get()).secret.get_secret_value()
     login = base64.b64encode(f"read:{token}".encode()).decode()
     machines = sorted(name for name, times in complete.items() if times == len(spans))
-    return World(tuple(machines), f"Basic {login}")
+    return World(tuple(machines), tuple(sorted(complete)), f"Basic {login}")
 
 
-def _grafana(span: tuple[int, int], target: str) -> dict[str, Any]:
+def grafana_body(span: tuple[int, int], targets: Sequence[str], *, step_s: int = STEP_S) -> bytes:
+    """Return the body of a panel's POST /query."""
     start, end = (datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z") for at in span)
-    return {
-        "range": {"from": start, "to": end},
-        "intervalMs": STEP_S * 1000,
-        "maxDataPoints": POINTS,
-        "targets": [{"refId": "A", "target": target, "type": "timeserie"}],
-    }
+    return orjson.dumps(
+        {
+            "range": {"from": start, "to": end},
+            "intervalMs": step_s * 1000,
+            "maxDataPoints": (span[1] - span[0]) // step_s + 1,
+            "targets": [
+                {"refId": chr(65 + at), "target": text, "type": "timeserie"}
+                for at, text in enumerate(targets)
+            ],
+        }
+    )
 
 
-def ask_bridge(span: tuple[int, int], machines: Sequence[str] | None) -> bytes:
+def ask_bridge(
+    span: tuple[int, int], machines: Sequence[str] | None, function: str = "avg"
+) -> bytes:
     """Return the body of a panel's POST /query; None asks for every machine."""
     chosen = "*" if machines is None else f"literal_or({'|'.join(machines)})"
-    return orjson.dumps(_grafana(span, f"5m-avg:{METRIC}{{vm={chosen}}}"))
+    return grafana_body(span, [f"5m-{function}:{METRIC}{{vm={chosen}}}"])
 
 
 def ask_peer(span: tuple[int, int]) -> bytes:
     """Return the body of the same POST /query for grafana-pandas-datasource."""
-    return orjson.dumps(_grafana(span, "bench:all"))
+    return grafana_body(span, ["bench:all"])
 
 
 def ask_small(span: tuple[int, int], machines: Sequence[str] | None) -> bytes:

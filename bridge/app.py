@@ -20,13 +20,16 @@ from bridge.control import serve_control
 from bridge.doors import annotations as annotations_door
 from bridge.doors import measure, opentsdb, operations, query, rows, simplejson, simpod
 from bridge.doors.auth import Admission, AuthMiddleware
-from bridge.doors.doorway import Doorway, Limits
+from bridge.doors.compression import CompressionMiddleware
+from bridge.doors.doorway import Doorway, Limits, finished_answers
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
 from bridge.doors.measure import MeasureMiddleware
 from bridge.doors.page import Site
 from bridge.doors.traffic import TrafficMiddleware
+from bridge.engine.cache import SeriesCache
 from bridge.engine.engine import Engine
+from bridge.engine.shelves import Rules
 from bridge.overview import Overview
 from bridge.ovh.api import OvhApi
 from bridge.ovh.expiry import ExpiryWatch
@@ -72,6 +75,7 @@ class Bridge:
     engine: Engine
     inventory: Inventory
     upstream: Upstream
+    cache: SeriesCache
     apis: Mapping[str, OvhApi]
     keepers: Mapping[str, TokenKeeper]
     histories: Mapping[str, OvhCloud]
@@ -97,6 +101,7 @@ class Bridge:
 
     async def close(self) -> None:
         """Close every connection, and the recording."""
+        await self.cache.close()
         await asyncio.gather(self.upstream.close(), *(api.close() for api in self.apis.values()))
         if self.recording is not None:
             await self.recording.close()
@@ -119,13 +124,25 @@ def build_bridge(settings: Settings) -> Bridge:
         proxy=settings.proxy,
         ca_file=settings.ca_file,
     )
+    cache = SeriesCache(
+        Rules(
+            settle_s=settings.cache_settle_s,
+            tail_s=settings.cache_tail_s,
+            keep_s=settings.cache_keep_s,
+            stale_s=settings.cache_stale_s,
+        ),
+        max_bytes=settings.cache_mb << 20,
+    )
     keepers: dict[str, TokenKeeper] = {}
     histories: dict[str, OvhCloud] = {}
     sources: dict[str, Source] = {}
 
+    servers: list[Source] = []
+
     def upstreams() -> list[Source]:
-        own = [sources["opentsdb"]] if "opentsdb" in sources else []
-        return [*own, *ovhcloud.each()]
+        ovhcloud.each()
+        # As they are: what is copied once need not be remembered.
+        return [*servers, *histories.values()]
 
     history = recorder = recording = chores = None
     metrics = catalogue(diskspace_unit=settings.diskspace_unit)
@@ -134,7 +151,7 @@ def build_bridge(settings: Settings) -> Bridge:
         history = _recording_of(settings, settings.history_dir)
         expiries = {name: ExpiryWatch(api, clock=time.time) for name, api in apis.items()}
         recorder = Recorder(history, history, expiries)
-        chores = Chores(history, settings.history_dir, metrics, upstreams)
+        chores = Chores(history, settings.history_dir, metrics, upstreams, cache.invalidate)
         control = functools.partial(serve_control, chores, settings.history_dir)
         recording = RecordingKeeper(history, recorder, control)
         labels = LabelCache(lambda: inventory.snapshot, lambda: recorder.eras)
@@ -145,7 +162,7 @@ def build_bridge(settings: Settings) -> Bridge:
         known = inventory.snapshot.services.values()
         return [service.name for service in known if service.state != "expired"]
 
-    def open_source(service: str) -> OvhCloud:
+    def open_source(service: str) -> Source:
         account = inventory.snapshot.services[service].account
         keepers[service] = TokenKeeper(
             apis[account],
@@ -160,19 +177,22 @@ def build_bridge(settings: Settings) -> Bridge:
             protocol=settings.protocol,
             clock=time.monotonic,
         )
-        return histories[service]
+        return cache.wrap(histories[service])
 
     if history is not None:
-        sources["recording"] = recorded(history, metrics)
+        sources["recording"] = recorded(history, metrics, good_s=settings.cache_tail_s)
     if settings.opentsdb_url is not None:
-        sources["opentsdb"] = OpenTsdb(
-            upstream,
-            settings.opentsdb_url,
-            user=settings.opentsdb_user,
-            password=settings.opentsdb_password,
-            token=settings.opentsdb_token,
-            clock=time.monotonic,
+        servers.append(
+            OpenTsdb(
+                upstream,
+                settings.opentsdb_url,
+                user=settings.opentsdb_user,
+                password=settings.opentsdb_password,
+                token=settings.opentsdb_token,
+                clock=time.monotonic,
+            )
         )
+        sources["opentsdb"] = cache.wrap(servers[0])
     ovhcloud = ServiceSources(services, open_source)
     if accounts:
         sources["ovhcloud"] = ovhcloud_history(ovhcloud, metrics)
@@ -194,6 +214,7 @@ def build_bridge(settings: Settings) -> Bridge:
         engine,
         inventory,
         upstream,
+        cache,
         apis,
         keepers,
         histories,
@@ -245,8 +266,13 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
     registry = new_registry()
     registry.register(BridgeCollector(bridge))
     lag = LoopLag(registry)
+    answers = finished_answers(settings.answers_mb << 20)
+    bridge.cache.watch(answers.forget)
     doorway = Doorway(
-        bridge.engine, lambda: bridge.inventory.snapshot, Limits.from_settings(settings)
+        bridge.engine,
+        lambda: bridge.inventory.snapshot,
+        Limits.from_settings(settings),
+        answers=answers,
     )
     site = Site(doorway, Overview(bridge).status, answer_s=0.9 * settings.deadline_s)
 
@@ -264,7 +290,7 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
             for task in running:
                 task.cancel()
             # All of them: what still runs must not meet closed connections.
-            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(*running, answers.close(), return_exceptions=True)
             await bridge.close()
             gc.unfreeze()
 
@@ -283,6 +309,7 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
         middleware=[
             Middleware(MeasureMiddleware, registry=registry),
             Middleware(GuardMiddleware, deadline_s=settings.deadline_s),
+            *_compression(settings.compress_min_bytes),
             Middleware(
                 TrafficMiddleware,
                 per_minute=settings.client_requests_per_minute,
@@ -295,6 +322,10 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
     )
+
+
+def _compression(min_bytes: int) -> list[Middleware]:
+    return [Middleware(CompressionMiddleware, min_bytes=min_bytes)] if min_bytes else []
 
 
 def _cors(origins: Sequence[str]) -> list[Middleware]:

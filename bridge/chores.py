@@ -53,6 +53,7 @@ class Chores:
         folder: Where it is.
         catalogue: The metrics.
         upstreams: Gives the sources there are now to copy from.
+        changed: Called when points of the past have been written, or left out.
     """
 
     def __init__(
@@ -61,11 +62,13 @@ class Chores:
         folder: Path,
         catalogue: Mapping[str, Metric],
         upstreams: Callable[[], Sequence[Source]],
+        changed: Callable[[], None],
     ) -> None:
         self._history = history
         self._folder = folder
         self._catalogue = catalogue
         self._upstreams = upstreams
+        self._changed = changed
 
     async def stats(self) -> dict[str, Any]:
         """Return what the recording holds."""
@@ -79,10 +82,13 @@ class Chores:
 
     async def import_file(self, path: Path) -> AsyncIterator[Told]:
         """Store the points of a file."""
-        async for told in _telling(
-            lambda progress: self._history.import_file(path, progress), "{} of {} rows stored"
-        ):
-            yield told
+        try:
+            async for told in _telling(
+                lambda progress: self._history.import_file(path, progress), "{} of {} rows stored"
+            ):
+                yield told
+        finally:
+            self._changed()
 
     async def verify(self) -> AsyncIterator[Told]:
         """Read everything there is."""
@@ -104,6 +110,7 @@ class Chores:
     async def set_aside(self, path: Path) -> AsyncIterator[Told]:
         """Go on without a damaged file."""
         place = await self._history.set_aside(path)
+        self._changed()
         yield Told("done", {"moved_to": None if place is None else str(place)})
 
     async def backfill(
@@ -144,6 +151,8 @@ class Chores:
             except NotOfferedError as error:
                 refused = error
                 continue
+            finally:
+                self._changed()
             offered.append(source.name)
             points += copied
         if not offered:

@@ -138,6 +138,21 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Freshness:
+    """How current what was read is.
+
+    Attributes:
+        age_s: Seconds since the oldest of it that may still change was read.
+        good_s: Seconds for which the same question has the same answer.
+        stale: It is older than it should be, because reading failed.
+    """
+
+    age_s: float = 0.0
+    good_s: float = 0.0
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What the engine gives for one query: series in a stable order, and notices.
 
@@ -145,11 +160,13 @@ class Answer:
         series: Never holds a series without points.
         notices: Sentences a person should see next to the graph.
         missing: What the answer lacks, in words; only where ``Query.partial`` allows it.
+        freshness: Of what was read for it.
     """
 
     series: tuple[Series, ...]
     notices: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    freshness: Freshness = field(default=Freshness())
 
 
 class BucketFunction(StrEnum):
@@ -179,6 +196,7 @@ class BucketRequest:
         functions: What to compute in each bucket.
         on_missing: Told, in words, what is left out when one of several sources failed;
             None demands a complete answer or an error.
+        on_read: Told how current the answer is, by sources that keep what they read.
     """
 
     metric: str
@@ -188,6 +206,7 @@ class BucketRequest:
     step_ms: int
     functions: frozenset[BucketFunction]
     on_missing: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
+    on_read: Callable[[Freshness], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +216,7 @@ class PointRequest:
     Attributes:
         limit: The fetch fails with TooMuchError when more points than this would come.
         on_missing: As in ``BucketRequest``.
+        on_read: As in ``BucketRequest``.
     """
 
     metric: str
@@ -205,6 +225,7 @@ class PointRequest:
     end_ms: int
     limit: int
     on_missing: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
+    on_read: Callable[[Freshness], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -230,6 +230,53 @@ class Settings(BaseSettings):
     upstream_concurrency: int = Field(
         default=16, ge=1, le=1024, description="Most simultaneous requests to one upstream."
     )
+    cache_mb: int = Field(
+        default=128,
+        ge=0,
+        le=1_000_000,
+        description="Memory for series data that were read, in MiB; 0 keeps none.",
+    )
+    cache_settle_s: float = Field(
+        default=300.0,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="Seconds after which series data do not change any more; at least two steps.",
+    )
+    cache_tail_s: float = Field(
+        default=15.0,
+        ge=0,
+        le=3_600,
+        allow_inf_nan=False,
+        description="Seconds for which younger data are given again; at most one step.",
+    )
+    cache_keep_s: float = Field(
+        default=21_600.0,
+        ge=0,
+        le=86_400 * 7,
+        allow_inf_nan=False,
+        description="Seconds after which settled data are read once more all the same.",
+    )
+    cache_stale_s: float = Field(
+        default=600.0,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="Seconds for which a panel still gets older data, with a notice, while "
+        "reading fails; never an alert rule.",
+    )
+    answers_mb: int = Field(
+        default=64,
+        ge=0,
+        le=1_000_000,
+        description="Memory for finished answers to panels, in MiB; 0 keeps none.",
+    )
+    compress_min_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="Answers of at least so many bytes go out as gzip, to clients that accept "
+        "it; 0 for never. Worth it over slow lines only.",
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -76,7 +76,12 @@ def protocol() -> str:
 
 
 @pytest.fixture
-def stand(tmp_path: Path, protocol: str) -> Iterator[Stand]:
+def more_settings() -> str:
+    return ""
+
+
+@pytest.fixture
+def stand(tmp_path: Path, protocol: str, more_settings: str) -> Iterator[Stand]:
     simulator_port, bridge_port = free_port(), free_port()
     simulator_url = f"http://127.0.0.1:{simulator_port}"
     account = demo_account(simulator_url)
@@ -90,6 +95,7 @@ deadline_s = 5
 metrics_hosts = ["127.0.0.1"]
 record = false
 protocol = "{protocol}"
+{more_settings}
 
 [[credentials]]
 name = "grafana"
@@ -210,7 +216,8 @@ def test_stalled_history_is_504_within_the_deadline(stand: Stand, protocol: str)
     faults = f"{stand.simulator_url}/_simulator/faults"
     stalled = {"target": protocol, "mode": "slow", "seconds": 20}
     httpx.post(faults, json=stalled).raise_for_status()
-    slow = stand.series(1, QUERY)
+    assert stand.series(1, QUERY).status_code == 200  # known
+    slow = stand.series(30, QUERY)
     assert slow.status_code == 504, slow.text
     assert slow.json()["error"]["code"] == 504
     assert "did not answer within" in slow.json()["message"]
@@ -218,9 +225,10 @@ def test_stalled_history_is_504_within_the_deadline(stand: Stand, protocol: str)
     assert alert.status_code == 504, alert.text
     assert "did not answer within" in alert.json()["error"]["message"]
     httpx.delete(faults).raise_for_status()
-    assert stand.series(1, QUERY).status_code == 200
+    assert stand.series(30, QUERY).status_code == 200
 
 
+@pytest.mark.parametrize("more_settings", ["cache_mb = 0\nanswers_mb = 0"])
 def test_a_stalled_warp10_is_left_alone_while_opentsdb_answers(stand: Stand) -> None:
     healthy = stand.series(1, QUERY).json()
     faults = f"{stand.simulator_url}/_simulator/faults"
@@ -240,7 +248,7 @@ def test_killing_ovhcloud_gives_clear_errors_and_recovery(stand: Stand) -> None:
     assert stand.series(1, QUERY).status_code == 200
     stand.simulator.process.kill()
     stand.simulator.process.wait(10)
-    refused = stand.series(1, QUERY)
+    refused = stand.series(30, QUERY)
     assert refused.status_code == 502
     assert "127.0.0.1 refused the connection" in refused.json()["message"]
     alert = evaluate(stand)
@@ -262,10 +270,26 @@ def test_killing_ovhcloud_gives_clear_errors_and_recovery(stand: Stand) -> None:
     stand.start_simulator()
     stand.wait_until_ready()
     for _ in range(400):
-        if stand.series(1, QUERY).status_code == evaluate(stand).status_code == 200:
+        if stand.series(30, QUERY).status_code == evaluate(stand).status_code == 200:
             break
         time.sleep(0.05)
-    assert stand.series(1, QUERY).json()
+    assert stand.series(30, QUERY).json()
+
+
+@pytest.mark.parametrize("more_settings", ["cache_tail_s = 0.05"])
+def test_a_panel_outlives_a_failure_and_says_so(stand: Stand) -> None:
+    known = stand.series(1, QUERY)
+    assert "Warning" not in known.headers
+    stand.simulator.process.kill()
+    stand.simulator.process.wait(10)
+    time.sleep(0.1)
+    stale = stand.series(1, QUERY)
+    assert stale.status_code == 200
+    assert "cannot be read now (127.0.0.1 refused the connection" in stale.headers["Warning"]
+    assert int(stale.headers["Age"]) < 60
+    notices = [n["text"] for one in stale.json() for n in one.get("meta", {}).get("notices", ())]
+    assert any("cannot be read now" in text for text in notices)
+    assert [one["target"] for one in stale.json()] == [one["target"] for one in known.json()]
 
 
 def test_no_secret_leaves_the_process(stand: Stand) -> None:

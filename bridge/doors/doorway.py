@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
+from bridge.remembered import Remembered
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
     from bridge.catalog import Metric
     from bridge.model import Answer, Query, TagFilter
@@ -20,6 +22,9 @@ class Queries(Protocol):
 
     async def query(self, query: Query) -> Answer:
         """Answer one query."""
+
+    def edition(self, query: Query) -> Hashable:
+        """Return what queries have in common whose answers are the same."""
 
     async def lookup(
         self, metric: str, filters: tuple[TagFilter, ...]
@@ -73,6 +78,41 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Finished:
+    """An answer as it goes out.
+
+    Attributes:
+        body: JSON.
+        headers: What to say about it.
+        read_at: When the oldest of it that may still change was read, in monotonic seconds.
+        good_until: Until when it may be given again, in monotonic seconds.
+    """
+
+    body: bytes
+    headers: Mapping[str, str]
+    read_at: float
+    good_until: float
+
+
+def finished_answers(
+    room: int, timer: Callable[[], float] = time.monotonic
+) -> Remembered[Finished]:
+    """Return a cache of finished answers.
+
+    Args:
+        room: Bytes.
+        timer: Monotonic seconds.
+    """
+    return Remembered(
+        lambda answer: answer.good_until - timer(),
+        timer,
+        room=room,
+        size_of=lambda answer: len(answer.body) + 1_000,
+        holds=lambda answer, asked: bool(answer.headers) or answer.good_until >= asked,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Doorway:
     """Everything a JSON door needs.
 
@@ -81,9 +121,13 @@ class Doorway:
         snapshot: Gives the inventory as it is now.
         limits: What one request may ask.
         clock: Epoch seconds.
+        timer: Monotonic seconds.
+        answers: What was answered, while it is good.
     """
 
     engine: Queries
     snapshot: Callable[[], Snapshot]
     limits: Limits
     clock: Callable[[], float] = time.time
+    timer: Callable[[], float] = time.monotonic
+    answers: Remembered[Finished] = field(default_factory=lambda: finished_answers(0))

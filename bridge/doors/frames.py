@@ -17,7 +17,7 @@ from bridge.doors.titles import Named, titles
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bridge.model import Downsample
+    from bridge.model import Downsample, Freshness
     from bridge.ovh.live import Table
 
 #: The unit of a rate, per second, of values in the unit before the colon.
@@ -35,6 +35,7 @@ class SeriesResult:
         downsample: How points became buckets.
         notices: Sentences to show at the panel.
         missing: What the answer lacks, shown before the notices.
+        freshness: Of what was read for it; None where nothing was.
     """
 
     named: tuple[Named, ...]
@@ -43,6 +44,7 @@ class SeriesResult:
     downsample: Downsample
     notices: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    freshness: Freshness | None = None
 
     @property
     def said(self) -> tuple[str, ...]:

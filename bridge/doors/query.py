@@ -7,18 +7,20 @@ annotations comes here too.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from bridge.doors.adhoc import AdHoc, compare_rows, narrow_series, read_adhoc, split_live
 from bridge.doors.annotations import annotation_table, wants_annotations
 from bridge.doors.datapoints import json_list
+from bridge.doors.doorway import Finished
 from bridge.doors.fields import positive, read_window
 from bridge.doors.frames import Result, SeriesResult, TableResult, count_points, elements
 from bridge.doors.http import JsonResponse, PlacedError, both, clipped, kind_of, read_object
 from bridge.doors.in_order import in_order
 from bridge.doors.payload import Wanted, apply_payload
 from bridge.doors.titles import Named
+from bridge.engine.engine import overall
 from bridge.engine.grammar import LiveTarget, SeriesTarget, parse_target
 from bridge.errors import BadRequestError, BridgeError, TooMuchError
 from bridge.model import Query
@@ -26,14 +28,14 @@ from bridge.offload import in_slices
 from bridge.ovh.live import Table, live_columns, live_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import Route
 
     from bridge.doors.doorway import Doorway
-    from bridge.model import Answer, Window
+    from bridge.model import Answer, Downsample, Window
 
 #: Longest name of a query, which each series repeats.
 MAX_REF_ID = 200
@@ -110,15 +112,53 @@ async def answer(doorway: Doorway, body: Mapping[str, Any]) -> JsonResponse:
         read_adhoc(body),
         _timezone(body),
     )
-    results = await in_order(_run(doorway, ask, target) for target in targets)
-    step = doorway.limits.source_step_ms
-    work = elements(results, source_step_ms=step)
+    questions = [_question(doorway, ask, target) for target in targets]
+    key = _edition(doorway, questions)
+    if key is None:
+        finished = await _finish(doorway, ask, questions)
+    else:
+        finished = await doorway.answers.get(key, lambda: _finish(doorway, ask, questions))
+    headers = dict(finished.headers)
+    age = int(doorway.timer() - finished.read_at)
+    if age > 0 or finished.headers:
+        headers["Age"] = str(age)
+    return JsonResponse(finished.body, headers=headers)
+
+
+def _edition(doorway: Doorway, questions: Sequence[Question]) -> Hashable | None:
+    """Return what requests with the same answer have in common; None for live tables."""
+    parts = []
+    for question in questions:
+        if isinstance(question, LiveQuestion):
+            return None
+        target, _, downsample, query = question
+        try:
+            edition = query and doorway.engine.edition(query)
+        except BadRequestError as error:
+            raise _in_target(error, target.field, None) from None
+        parts.append((target.wanted, target.ref_id, downsample, edition))
+    return tuple(parts) or None
+
+
+async def _finish(doorway: Doorway, ask: Ask, questions: Sequence[Question]) -> Finished:
+    """Run all questions at the same time and encode what they answer."""
+    results = await in_order(_run(doorway, ask, question) for question in questions)
+    read = [
+        result.freshness
+        for result in results
+        if isinstance(result, SeriesResult) and result.freshness is not None
+    ]
+    freshness = overall(read)
+    read_at = doorway.timer() - freshness.age_s
+    good_until = doorway.timer() + freshness.good_s
+    work = elements(results, source_step_ms=doorway.limits.source_step_ms)
     made = json_list(await in_slices(work, count_points(results)))
     missing = dict.fromkeys(
         text for result in results if isinstance(result, SeriesResult) for text in result.missing
     )
-    headers = {"Warning": _warning(missing)} if missing else None
-    return JsonResponse(made, headers=headers)
+    if missing:
+        return Finished(made, {"Warning": _warning(missing)}, read_at, read_at)
+    return Finished(made, {}, read_at, good_until)
 
 
 def _warning(missing: Iterable[str]) -> str:
@@ -189,23 +229,47 @@ def _in_target(error: BadRequestError, field: str, position: int | None) -> BadR
     return BadRequestError(error.message, field=f"{field}.target", position=position)
 
 
-async def _run(doorway: Doorway, ask: Ask, target: Target) -> Result:
+class LiveQuestion(NamedTuple):
+    """A target that asks for a live table."""
+
+    target: Target
+    wanted: LiveTarget
+
+
+class SeriesQuestion(NamedTuple):
+    """A target that asks for series, and what to ask the engine for it.
+
+    Attributes:
+        target: What the client wants.
+        wanted: The same, without the client's form of it.
+        downsample: How points become buckets.
+        query: None where no filter can match.
+    """
+
+    target: Target
+    wanted: SeriesTarget
+    downsample: Downsample
+    query: Query | None
+
+
+Question = LiveQuestion | SeriesQuestion
+
+
+def _question(doorway: Doorway, ask: Ask, target: Target) -> Question:
     wanted = target.wanted.target
     if isinstance(wanted, LiveTarget):
-        return _live(doorway, ask, target, wanted)
+        return LiveQuestion(target, wanted)
     if ask.window is None:
         raise BadRequestError("a range is needed", field="range")
-    metric = doorway.engine.require_metric(wanted.metric)
     downsample = target.wanted.buckets(
         ask.window,
         interval_ms=ask.interval_ms,
         max_points=ask.max_points,
         source_step_ms=doorway.limits.source_step_ms,
     )
-    table = target.wanted.table
-    filters = narrow_series(wanted.filters, ask.adhoc, metric)
+    filters = narrow_series(wanted.filters, ask.adhoc, doorway.engine.require_metric(wanted.metric))
     if filters is None:
-        return SeriesResult((), target.ref_id, table, downsample)
+        return SeriesQuestion(target, wanted, downsample, None)
     query = Query(
         wanted.metric,
         ask.window,
@@ -217,12 +281,29 @@ async def _run(doorway: Doorway, ask: Ask, target: Target) -> Result:
         timezone=ask.timezone,
         partial=True,
     )
+    return SeriesQuestion(target, wanted, downsample, query)
+
+
+async def _run(doorway: Doorway, ask: Ask, question: Question) -> Result:
+    if isinstance(question, LiveQuestion):
+        return _live(doorway, ask, *question)
+    target, wanted, downsample, query = question
+    if query is None:
+        return SeriesResult((), target.ref_id, target.wanted.table, downsample)
+    metric = doorway.engine.require_metric(wanted.metric)
     answered = await _ask_engine(doorway, target, query)
-    named = tuple(
-        Named(series, wanted, metric, downsample.function, target.ref_id)
-        for series in answered.series
+    return SeriesResult(
+        tuple(
+            Named(series, wanted, metric, downsample.function, target.ref_id)
+            for series in answered.series
+        ),
+        target.ref_id,
+        target.wanted.table,
+        downsample,
+        answered.notices,
+        answered.missing,
+        answered.freshness,
     )
-    return SeriesResult(named, target.ref_id, table, downsample, answered.notices, answered.missing)
 
 
 async def _ask_engine(doorway: Doorway, target: Target, query: Query) -> Answer:

@@ -22,13 +22,21 @@ from bridge.engine.downsample import (
 )
 from bridge.engine.filters import match_all
 from bridge.engine.moves import cut
-from bridge.engine.plan import make_plan
+from bridge.engine.plan import edition, make_plan
 from bridge.engine.rate import rates
-from bridge.errors import BadRequestError, NotOfferedError, TooMuchError, UnavailableError
+from bridge.errors import (
+    BadRequestError,
+    NotOfferedError,
+    TooMuchError,
+    UnavailableError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
 from bridge.model import (
     Answer,
     BucketRequest,
     FilterKind,
+    Freshness,
     PointRequest,
     Points,
     Series,
@@ -38,7 +46,15 @@ from bridge.model import (
 from bridge.offload import in_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        Callable,
+        Collection,
+        Hashable,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from numpy.typing import NDArray
 
@@ -105,6 +121,8 @@ class Engine:
         self._max_points = max_points
         self._max_series = max_series
         self._any_metric = any_metric
+        self._labels: Enrichment | None = None
+        self._relabelled = 0
 
     def metrics(self) -> Mapping[str, Metric]:
         """Return the known metrics by name."""
@@ -143,6 +161,20 @@ class Engine:
         match_all(query.filters)
         return make_plan(query)
 
+    def edition(self, query: Query) -> Hashable:
+        """Return what queries have in common whose answers are the same, labels included.
+
+        That holds while what was read for an answer is good (``Freshness``).
+
+        Raises:
+            BadRequestError: As ``query``.
+        """
+        labels = self._enrichment()
+        if labels is not self._labels:
+            self._labels = labels
+            self._relabelled += 1
+        return edition(query, self.explain(query)), self._relabelled
+
     async def query(self, query: Query) -> Answer:
         """Answer one query; a known metric that nothing matches gives no series.
 
@@ -162,9 +194,10 @@ class Engine:
         if pushed is None:
             return Answer((), _unknown_labels(metric, query.filters))
         missing: list[str] = []
+        read: list[Freshness] = []
         on_missing = missing.append if query.partial else None
         try:
-            fetched = await self._fetch(query, plan, pushed, on_missing)
+            fetched = await self._fetch(query, plan, pushed, on_missing, read.append)
         except NotOfferedError as error:
             # Not every history can have it: a word beside the empty graph, where it is seen.
             words = metric.absence(error.message)
@@ -193,7 +226,7 @@ class Engine:
         work = self._series(query, plan, selected, shaped=bool(moving))
         series = await in_slices(work, total)
         notices = () if series else _unknown_labels(metric, query.filters)
-        return Answer(tuple(series), notices, tuple(missing))
+        return Answer(tuple(series), notices, tuple(missing), overall(read))
 
     async def lookup(
         self, metric: str, filters: tuple[TagFilter, ...] = ()
@@ -220,10 +253,16 @@ class Engine:
         plan: Plan,
         pushed: tuple[TagFilter, ...],
         on_missing: Callable[[str], None] | None,
+        on_read: Callable[[Freshness], None],
     ) -> list[Labelled]:
         per_series = self._points_per_series(query, plan)
         self._check_points(per_series)
-        self._check_points(per_series * len(await self._source.lookup(query.metric, pushed)))
+        try:
+            self._check_points(per_series * len(await self._source.lookup(query.metric, pushed)))
+        except (UpstreamError, UpstreamTimeoutError):
+            if on_missing is None:
+                raise
+            # A panel may still be answered with what is known, and is checked afterwards.
         if plan.function is None:
             request = PointRequest(
                 query.metric,
@@ -232,6 +271,7 @@ class Engine:
                 plan.scan_end_ms - 1,
                 self._max_points,
                 on_missing,
+                on_read,
             )
             points = await self._source.points(request)
             total = sum(len(one.stamps_ms) for one in points)
@@ -244,6 +284,7 @@ class Engine:
             plan.step_ms,
             needed_columns(plan, query.downsample),
             on_missing,
+            on_read,
         )
         lines = _from_buckets(await self._source.buckets(wanted), query, plan)
         self._check_points(sum(len(stamps) for _, (stamps, _) in lines))
@@ -295,6 +336,15 @@ class Engine:
                 )
             tags, aggregated = _common_tags([tags for tags, _ in members], hidden)
             yield Series(query.metric, tags, aggregated, stamps[low:high], values[low:high])
+
+
+def overall(read: Sequence[Freshness]) -> Freshness:
+    """Return how current what was read in several places is."""
+    return Freshness(
+        age_s=max((one.age_s for one in read), default=0.0),
+        good_s=min((one.good_s for one in read), default=0.0),
+        stale=any(one.stale for one in read),
+    )
 
 
 def _shape(line: Line, query: Query, plan: Plan) -> Line:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,9 @@ __all__ = [
 LIVE_KINDS = ("vm", "host", "filer", "datacenter", "cluster", "service", "task")
 _LIVE_ALIASES: Mapping[str, str] = MappingProxyType({"datastore": "filer"})
 
+#: Longer texts are read anew each time; panels ask the same at every refresh.
+LONGEST_REMEMBERED = 4_096
+
 _AS = re.compile(r"as(?=\s|$)", re.IGNORECASE)
 _TRUTH = {"true": True, "false": False}
 
@@ -112,6 +116,12 @@ def parse_target(text: str) -> SeriesTarget | LiveTarget:
     Raises:
         BadRequestError: With ``position``, the zero-based offset in ``text``.
     """
+    if len(text) > LONGEST_REMEMBERED:
+        return _parse_target(text)
+    return _remembered_target(text)
+
+
+def _parse_target(text: str) -> SeriesTarget | LiveTarget:
     check_length(text)
     parts: dict[str, object] = {}
     at = skip_space(text, 0)
@@ -135,6 +145,9 @@ def parse_target(text: str) -> SeriesTarget | LiveTarget:
     filters, end = _two_braces(text, end)
     legend = _legend(text, end)
     return SeriesTarget(name, filters=filters, legend=legend, **parts)  # type: ignore[arg-type]  # the keys and types are those of _take_part
+
+
+_remembered_target = lru_cache(maxsize=1_024)(_parse_target)
 
 
 def format_target(target: SeriesTarget | LiveTarget) -> str:

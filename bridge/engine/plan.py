@@ -7,14 +7,17 @@ opentsdb 1a, "Scan window").
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bridge.engine.calendar import interval_starts, zone
 from bridge.engine.functions import AGGREGATORS, DOWNSAMPLERS, FILLS, require
+from bridge.model import Window
 
 if TYPE_CHECKING:
-    from bridge.model import BucketFunction, Downsample, Query, Window
+    from collections.abc import Hashable
+
+    from bridge.model import BucketFunction, Downsample, Query
 
 HOUR_MS = 3_600_000
 
@@ -108,3 +111,17 @@ def _calendar_plan(spec: Downsample, timezone: str, start: int, end: int) -> Pla
             reason = f"{function} of calendar intervals, from buckets of {step // 1000} s"
             return Plan(start, end, function, step, reason)
     return Plan(start, end, None, 0, "raw points: days that begin off the quarters of an hour")
+
+
+def edition(query: Query, plan: Plan) -> Hashable:
+    """Return what all queries have in common that have the same answer over the same data.
+
+    Windows that show the same buckets and scan the same hours differ in nothing else, which
+    is how the viewers of one dashboard ask.
+    """
+    spec = query.downsample
+    if spec is None or spec.calendar or spec.interval_ms == 0:
+        return query
+    step = spec.interval_ms
+    first, last = -(-query.window.start_ms // step), query.window.end_ms // step
+    return replace(query, window=Window(first, last)), plan.scan_start_ms, plan.scan_end_ms

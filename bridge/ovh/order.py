@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _DIGITS = re.compile(r"([0-9]+)")
 
@@ -10,6 +11,7 @@ _DIGITS = re.compile(r"([0-9]+)")
 NaturalKey = tuple[tuple[tuple[int, str], ...], str]
 
 
+@lru_cache(maxsize=20_000)  # names are sorted again at every reading of a list
 def natural_key(text: str) -> NaturalKey:
     """Return a sort key: digits compare as numbers, letters without case.
 

@@ -54,6 +54,9 @@ class PairReader:
     def __init__(self) -> None:
         self._parser = simdjson.Parser() if _HAS_SIMDJSON else None
         self._stamps = np.empty(0, dtype=np.int64)
+        #: The same as read, and whether they ascend.
+        self._read = np.empty(0)
+        self._ascending = True
 
     def read(self, span: bytes, pairs: int) -> Line | None:
         """Read an array of numbers as pairs of stamp and value, however it is nested.
@@ -65,27 +68,40 @@ class PairReader:
         Returns:
             None where that is not what it holds, or not worth the while.
         """
+        flat = self._numbers(span)
+        if flat is None or len(flat) != 2 * pairs:
+            return None
+        if np.array_equal(flat[0::2], self._read):
+            return self._stamps, flat[1::2].copy()
+        with np.errstate(invalid="ignore"):  # what is no stamp is seen on the next line
+            stamps = flat[0::2].astype(np.int64)
+        if not np.array_equal(stamps, flat[0::2]) or int(stamps[-1]) >= _LARGEST_STAMP:
+            return None
+        self._read, self._stamps = flat[0::2].copy(), stamps
+        self._ascending = bool((stamps[1:] > stamps[:-1]).all())
+        return stamps, flat[1::2].copy()
+
+    def _numbers(self, span: bytes) -> NDArray[np.float64] | None:
         if self._parser is None or len(span) < _WORTH_IT:
             return None
         try:
             numbers = self._parser.parse(span)
             if not isinstance(numbers, simdjson.Array):
                 return None
-            flat = np.frombuffer(numbers.as_buffer(of_type="d"))
+            return np.frombuffer(numbers.as_buffer(of_type="d"))
         except (ValueError, TypeError, RuntimeError):
             return None
-        if len(flat) != 2 * pairs:
-            return None
-        with np.errstate(invalid="ignore"):  # what is no stamp is seen on the next line
-            stamps = flat[0::2].astype(np.int64)
-        exact = np.array_equal(stamps, flat[0::2]) and int(stamps[-1]) < _LARGEST_STAMP
-        return (stamps, flat[1::2].copy()) if exact else None
 
-    def shared(self, stamps: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the stamps of the series before, where they are the same."""
-        if not np.array_equal(stamps, self._stamps):
-            self._stamps = stamps
-        return self._stamps
+    def series(
+        self, tags: Mapping[str, str], stamps: NDArray[np.int64], values: NDArray[np.float64]
+    ) -> AnswerSeries:
+        """Make a series of what was read: stamps shared with the series before, and tidy."""
+        if stamps is self._stamps and self._ascending:
+            return AnswerSeries(tags, stamps, values)  # JSON has no other numbers than finite
+        made = tidied(tags, stamps, values)
+        if np.array_equal(made.stamps, self._stamps):
+            return AnswerSeries(tags, self._stamps, made.values)
+        return made
 
 
 def count(span: bytes, char: str) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 
 from bridge.errors import UpstreamError
-from bridge.sources.answers import AnswerSeries, PairReader, count, cut, tidied
+from bridge.sources.answers import AnswerSeries, PairReader, count, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,7 +59,7 @@ def read_answer(body: bytes, who: str) -> Iterator[AnswerSeries]:
             stamps, values = flat or _thorough(span)
         except (ValueError, TypeError, OverflowError, AttributeError):
             raise UpstreamError(f"{who} answered points that are not numbers") from None
-        yield tidied(tags, reader.shared(stamps), values)
+        yield reader.series(tags, stamps, values)
 
 
 def _thorough(span: bytes) -> Line:

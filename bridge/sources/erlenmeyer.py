@@ -38,10 +38,11 @@ from bridge.sources.metrics_platform import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from bridge.model import BucketRequest, TagFilter
     from bridge.ovh.token import VscopeToken
+    from bridge.sources.answers import AnswerSeries
     from bridge.sources.metrics_platform import Tokens
     from bridge.sources.upstream import Reply, Upstream
 
@@ -199,7 +200,7 @@ class Erlenmeyer:
         answer = await in_slices(
             read_answer(reply.body, self._name), len(reply.body) // BYTES_PER_POINT
         )
-        return [Points(one.tags, (one.stamps + shift_s) * 1000, one.values) for one in answer]
+        return list(_in_ms(answer, shift_s))
 
     async def _send(self, method: str, path: str, body: bytes | None) -> Reply:
         reply = await ask_with_token(
@@ -285,3 +286,12 @@ def _refuse_script(text: str, what: str, *, pattern: bool = False) -> None:
                 "in OVHcloud's history",
                 position=text.index(part),
             )
+
+
+def _in_ms(answer: Iterable[AnswerSeries], shift_s: int) -> Iterator[Points]:
+    """Shift stamps and make milliseconds of them; series that share stamps go on to do so."""
+    seconds = moved = None
+    for one in answer:
+        if one.stamps is not seconds or moved is None:
+            seconds, moved = one.stamps, (one.stamps + shift_s) * 1000
+        yield Points(one.tags, moved, one.values)

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from bridge.errors import UpstreamError
-from bridge.sources.answers import PairReader, count, cut, tidied
+from bridge.sources.answers import PairReader, count, cut
 from bridge.sources.metrics_platform import INTERNAL_LABEL
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def read_stack(body: bytes, who: str, *, lists: int | None) -> Iterator[tuple[in
                 stamps, values = reader.read(span, count(span, "[") - 1) or _thorough(span)
             except (ValueError, TypeError, OverflowError):
                 raise UpstreamError(f"{who} answered points that are not numbers") from None
-            yield number, tidied(tags, reader.shared(stamps), values)
+            yield number, reader.series(tags, stamps, values)
     if next(following, None) is not None:
         raise UpstreamError(f"{who} answered points that belong to no series")
 

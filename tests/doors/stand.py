@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
 from bridge.doors import opentsdb, operations, query, rows, simplejson, simpod
 from bridge.doors.auth import Admission, AuthMiddleware
-from bridge.doors.doorway import Doorway, Limits
+from bridge.doors.doorway import Doorway, Limits, finished_answers
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
 from bridge.doors.page import Site
@@ -39,9 +40,11 @@ from bridge.ovh.objects import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from bridge.model import BucketRequest, PointRequest, TagFilter
+    from bridge.doors.doorway import Finished
+    from bridge.model import BucketRequest, PointRequest, Source, TagFilter
+    from bridge.remembered import Remembered
     from bridge.settings import Credential
 
 #: 2026-01-01T06:00:00Z, "now" of the small company.
@@ -223,7 +226,7 @@ def _level(tags: Mapping[str, str]) -> float:
 
 
 def make_app(
-    source: MemorySource | None = None,
+    source: Source | None = None,
     *,
     snapshot: Snapshot | None = None,
     credentials: Sequence[Credential] = (),
@@ -234,10 +237,14 @@ def make_app(
     status: Status = Status(Mark("Working", Level.GOOD), "One service."),  # noqa: B008 -- frozen
     any_metric: bool = False,
     extra: Sequence[Any] = (),
+    snapshots: Callable[[], Snapshot] | None = None,
+    answers: Remembered[Finished] | None = None,
+    timer: Callable[[], float] = time.monotonic,
 ) -> Starlette:
     """Wire the doors as the application does, in front of a history in memory."""
     company = small_company() if snapshot is None else snapshot
-    cache = LabelCache(lambda: company)
+    current = snapshots or (lambda: company)
+    cache = LabelCache(current)
     engine = Engine(
         source or MemorySource(),
         catalogue(),
@@ -247,7 +254,14 @@ def make_app(
         max_series=2_000,
         any_metric=any_metric,
     )
-    doorway = Doorway(engine, lambda: company, limits or Limits(), clock=lambda: float(NOW))
+    doorway = Doorway(
+        engine,
+        current,
+        limits or Limits(),
+        clock=lambda: float(NOW),
+        timer=timer,
+        answers=answers or finished_answers(0),
+    )
 
     async def told() -> Status:
         return status
