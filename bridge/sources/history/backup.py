@@ -102,6 +102,8 @@ def _copy(store: Store, there: Layout) -> BackedUp:
 
 def _bring(source: Path, place: Path, scratch: Path) -> None:
     """Link a file that never changes to its place, or copy it to another disk."""
+    if place.exists() and place.samefile(source):
+        return
     aside = scratch / place.name
     try:
         os.link(source, aside)
