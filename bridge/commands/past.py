@@ -21,8 +21,17 @@ if TYPE_CHECKING:
 RECORDED_DAYS = 30
 
 
-async def make_past(options: DemoOptions, folder: Path, days: int) -> None:
+async def make_past(
+    options: DemoOptions, folder: Path, days: int, *, maintained: bool = False
+) -> None:
     """Record the days before now.
+
+    Args:
+        options: What is simulated.
+        folder: Where to.
+        days: How many.
+        maintained: Whether the first maintenance, which takes as long again, is done as well;
+            else the bridge does it beside its work, and a stop waits for its step.
 
     Raises:
         BridgeError: It cannot be written there.
@@ -31,6 +40,8 @@ async def make_past(options: DemoOptions, folder: Path, days: int) -> None:
         now = time.time()
         fleet = build_fleet(options, now)
         await record_past(fleet, history, until=now, days=days, source=history)
+        if maintained:
+            await history.maintain()
 
 
 def run_past(options: DemoOptions, folder: Path) -> None:
@@ -42,5 +53,5 @@ def run_past(options: DemoOptions, folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()):
         typer.echo(f"{folder} is not empty: nothing is made up in it.")
         return
-    asyncio.run(make_past(options, folder, RECORDED_DAYS))
+    asyncio.run(make_past(options, folder, RECORDED_DAYS, maintained=True))
     typer.echo(f"{RECORDED_DAYS} recorded days are in {folder}.")
