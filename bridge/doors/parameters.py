@@ -12,12 +12,12 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from bridge.catalog import SERVICE_LABELS
 from bridge.doors.adhoc import has_column
 from bridge.doors.fields import choice_texts, positive, read_interval, read_span, shown
 from bridge.doors.http import read_object
 from bridge.doors.payload import Wanted, apply_payload, label_filters
 from bridge.engine.calendar import zone
-from bridge.engine.engine import SERVICE_LABELS
 from bridge.engine.grammar import LiveTarget, SeriesTarget, parse_filters, parse_target
 from bridge.engine.lexemes import unknown
 from bridge.errors import BadRequestError

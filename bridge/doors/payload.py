@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bridge.catalog import Kind
+from bridge.catalog import SERVICE_LABELS, Kind
 from bridge.doors.adhoc import has_column
 from bridge.doors.fields import choice_texts, shown
 from bridge.doors.http import kind_of
-from bridge.engine.engine import SERVICE_LABELS
 from bridge.engine.functions import AGGREGATORS, DOWNSAMPLERS, FILLS
 from bridge.engine.grammar import LiveTarget, SeriesTarget, parse_downsample, parse_rate
 from bridge.engine.lexemes import Value, as_filter, check_legend, parse_choice, unknown

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from starlette.responses import Response
 
-from bridge.catalog import CHANGING_LABELS, OBJECT_LABEL, Kind
+from bridge.catalog import CHANGING_LABELS, OBJECT_LABEL, SERVICE_LABELS, Kind
 from bridge.doors.flat import CSV_TYPE, JSON_TYPE, Line, live_table_rows, series_table
 from bridge.doors.http import PlacedError, both
 from bridge.doors.parameters import read_asked, read_given
 from bridge.doors.titles import Named, titles
-from bridge.engine.engine import SERVICE_LABELS
 from bridge.engine.filters import literals
 from bridge.engine.grammar import LiveTarget, SeriesTarget
 from bridge.engine.lexemes import unknown

@@ -7,12 +7,11 @@ thread, so that the event loop stays free.
 from __future__ import annotations
 
 import difflib
-from collections import defaultdict
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bridge.catalog import CHANGING_LABELS, OBJECT_LABEL, Kind, uncatalogued
+from bridge.catalog import CHANGING_LABELS, uncatalogued
 from bridge.engine.aggregate import aggregate
 from bridge.engine.downsample import (
     downsample_points,
@@ -21,21 +20,21 @@ from bridge.engine.downsample import (
     needed_columns,
 )
 from bridge.engine.filters import match_all
+from bridge.engine.grouping import common_tags, group
 from bridge.engine.moves import cut
 from bridge.engine.plan import edition, make_plan
+from bridge.engine.pushdown import push_down, unknown_labels
 from bridge.engine.rate import rates
 from bridge.errors import (
     BadRequestError,
     NotOfferedError,
     TooMuchError,
-    UnavailableError,
     UpstreamError,
     UpstreamTimeoutError,
 )
 from bridge.model import (
     Answer,
     BucketRequest,
-    FilterKind,
     Freshness,
     PointRequest,
     Points,
@@ -48,7 +47,6 @@ from bridge.offload import in_slices
 if TYPE_CHECKING:
     from collections.abc import (
         Callable,
-        Collection,
         Hashable,
         Iterable,
         Iterator,
@@ -60,34 +58,11 @@ if TYPE_CHECKING:
 
     from bridge.catalog import Metric
     from bridge.engine.plan import Plan
+    from bridge.engine.pushdown import Enrichment
     from bridge.model import Buckets, Query, Source
 
     Line = tuple[NDArray[np.int64], NDArray[np.float64]]
     Labelled = tuple[Mapping[str, str], Line]
-
-#: The most object names pushed down as a list; more are filtered after the fetch.
-MAX_PUSHED_NAMES = 200
-
-
-class Enrichment(Protocol):
-    """What the engine asks of the inventory."""
-
-    @property
-    def unread(self) -> tuple[str, ...]:
-        """Services whose labels are not known yet."""
-
-    def enrich(self, kind: Kind, tags: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the stored tags with the labels known of their object."""
-
-    def history(
-        self, kind: Kind, tags: Mapping[str, str], keys: Collection[str]
-    ) -> Sequence[tuple[int, Mapping[str, str]]]:
-        """Return stored tags and labels over time, each with the millisecond they hold from."""
-
-    def stored_candidates(
-        self, kind: Kind, filters: Sequence[TagFilter], window: Window | None = None
-    ) -> frozenset[str] | None:
-        """Return the object names that can match filters on enriched labels in a window."""
 
 
 class Engine:
@@ -190,9 +165,9 @@ class Engine:
             raise BadRequestError("the range ends before it starts", field="range")
         labels = self._enrichment()
         scanned = Window(plan.scan_start_ms, plan.scan_end_ms - 1)
-        pushed = _push_down(metric, query.filters, labels, scanned)
+        pushed = push_down(metric, query.filters, labels, scanned)
         if pushed is None:
-            return Answer((), _unknown_labels(metric, query.filters))
+            return Answer((), unknown_labels(metric, query.filters))
         missing: list[str] = []
         read: list[Freshness] = []
         on_missing = missing.append if query.partial else None
@@ -225,7 +200,7 @@ class Engine:
         selected = [(tags, line) for tags, line in labelled if matches(tags)]
         work = self._series(query, plan, selected, shaped=bool(moving))
         series = await in_slices(work, total)
-        notices = () if series else _unknown_labels(metric, query.filters)
+        notices = () if series else unknown_labels(metric, query.filters)
         return Answer(tuple(series), notices, tuple(missing), overall(read))
 
     async def lookup(
@@ -240,7 +215,7 @@ class Engine:
         known = self.require_metric(metric)
         matches = match_all(filters)
         labels = self._enrichment()
-        pushed = _push_down(known, filters, labels)
+        pushed = push_down(known, filters, labels)
         if pushed is None:
             return ()
         found = await self._source.lookup(metric, pushed)
@@ -309,7 +284,7 @@ class Engine:
     def _series(
         self, query: Query, plan: Plan, selected: Sequence[Labelled], *, shaped: bool
     ) -> Iterator[Series]:
-        groups = _group(query, selected)
+        groups = group(query, selected)
         if len(groups) > self._max_series:
             raise TooMuchError(
                 f"{len(groups):,} series, more than the limit of {self._max_series:,} "
@@ -334,7 +309,7 @@ class Engine:
                     "the result is too large for a number (infinite); "
                     "use another aggregator or downsampling function"
                 )
-            tags, aggregated = _common_tags([tags for tags, _ in members], hidden)
+            tags, aggregated = common_tags([tags for tags, _ in members], hidden)
             yield Series(query.metric, tags, aggregated, stamps[low:high], values[low:high])
 
 
@@ -374,85 +349,3 @@ def _from_buckets(buckets: Iterable[Buckets], query: Query, plan: Plan) -> list[
     if spec is not None and spec.calendar:
         return [(one.tags, merge_buckets(one, query, spec, plan)) for one in buckets]
     return [(one.tags, (one.stamps_ms, one.columns[plan.function])) for one in buckets]
-
-
-def _group(query: Query, selected: Sequence[Labelled]) -> list[list[Labelled]]:
-    if query.aggregator == "none":
-        return [[member] for member in sorted(selected, key=_stable_labels)]
-    keys = sorted({flt.key for flt in query.filters if flt.group_by})
-    groups: dict[tuple[str, ...], list[Labelled]] = defaultdict(list)
-    for member in selected:
-        groups[tuple(member[0][key] for key in keys)].append(member)
-    return [groups[values] for values in sorted(groups)]
-
-
-def _stable_labels(member: Labelled) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Order by labels that stay, then by the others."""
-    labels = sorted(member[0].items())
-    return [pair for pair in labels if pair[0] not in CHANGING_LABELS], labels
-
-
-def _common_tags(
-    members: Sequence[Mapping[str, str]], hidden: frozenset[str]
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Split keys into those with one value and those with several (reference: opentsdb 1a)."""
-    if len(members) == 1:
-        return {key: value for key, value in members[0].items() if key not in hidden}, ()
-    seen: dict[str, set[str]] = defaultdict(set)
-    for tags in members:
-        for key, value in tags.items():
-            if key not in hidden:
-                seen[key].add(value)
-    common = {key: next(iter(values)) for key, values in seen.items() if len(values) == 1}
-    return common, tuple(sorted(key for key, values in seen.items() if len(values) > 1))
-
-
-def _push_down(
-    metric: Metric,
-    filters: Sequence[TagFilter],
-    labels: Enrichment,
-    window: Window | None = None,
-) -> tuple[TagFilter, ...] | None:
-    """Return the filters a source can apply, or None when nothing can match.
-
-    Labels that change count as they were in the window, or as they are now.
-    """
-    enriched = set(metric.all_labels) - set(metric.labels)
-    asked = sorted({flt.key for flt in filters} & enriched)
-    if asked and labels.unread:
-        raise UnavailableError(
-            f"the label {asked[0]!r} comes from the inventory, which has not been read yet "
-            f"for {', '.join(labels.unread)}"
-        )
-    pushed = [flt for flt in filters if flt.key not in enriched]
-    candidates = labels.stored_candidates(
-        metric.kind, [flt for flt in filters if flt.key in enriched], window
-    )
-    if candidates is None:
-        return tuple(pushed)
-    if not candidates:
-        return None
-    plain = all(
-        name.replace("-", "").replace(".", "").replace("_", "").isalnum() for name in candidates
-    )
-    if plain and len(candidates) <= MAX_PUSHED_NAMES:
-        names = "|".join(sorted(candidates))
-        pushed.append(TagFilter(OBJECT_LABEL[metric.kind], FilterKind.LITERAL_OR, names))
-    return tuple(pushed)
-
-
-def _unknown_labels(metric: Metric, filters: Sequence[TagFilter]) -> tuple[str, ...]:
-    """Say which filtered keys no series of the metric has, where that explains no data."""
-    unknown = sorted({flt.key for flt in filters} - set(metric.all_labels) - SERVICE_LABELS)
-    if not unknown or metric.kind is Kind.OTHER:
-        return ()
-    return (
-        (
-            f"{metric.name} has no label {', '.join(map(repr, unknown))}; "
-            f"it has {', '.join(metric.all_labels)}"
-        ),
-    )
-
-
-#: Labels OVHcloud adds to every stored series (reference: ovh 2.1).
-SERVICE_LABELS = frozenset({"env", "servicename", "servicetype"})

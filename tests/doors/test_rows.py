@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from bridge.catalog import catalogue
+from bridge.catalog import SERVICE_LABELS, catalogue
 from bridge.doors.doorway import Limits
 from bridge.doors.parameters import PARAMETERS
 from bridge.doors.rows import OWN_COLUMNS, wants_csv
-from bridge.engine.engine import SERVICE_LABELS
 from bridge.engine.filters import match_all
 from bridge.errors import UpstreamError, UpstreamTimeoutError
 from bridge.ovh.live import LIVE_KINDS, live_columns

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from bridge.catalog import Kind
+from bridge.catalog import SERVICE_LABELS, Kind
 from bridge.doors.datapoints import json_list
 from bridge.doors.http import PlacedError
 from bridge.doors.in_order import in_order
@@ -18,7 +18,6 @@ from bridge.doors.names import label_keys
 from bridge.doors.opentsdb.ask import echo
 from bridge.doors.opentsdb.dps import DpsEncoder
 from bridge.doors.opentsdb.notes import live_series, notes
-from bridge.engine.engine import SERVICE_LABELS
 from bridge.errors import BadRequestError, BridgeError
 from bridge.offload import in_slices
 

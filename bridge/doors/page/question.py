@@ -6,12 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bridge.catalog import Kind
+from bridge.catalog import SERVICE_LABELS, Kind
 from bridge.doors.fields import read_span
 from bridge.doors.page.form import RESERVED, filled_in
 from bridge.doors.page.times import read_zone, span_text
 from bridge.doors.payload import Wanted, apply_payload, label_filters
-from bridge.engine.engine import SERVICE_LABELS
 from bridge.engine.grammar import LiveTarget, SeriesTarget, parse_target
 from bridge.engine.lexemes import parse_choice, unknown
 from bridge.engine.steps import choose_step
