@@ -20,7 +20,7 @@ help:
 	@echo "make test   all tests"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  benchmarks"
-	@echo "make soak   a long run under load, watching memory"
+	@echo "make soak   kills and full disks, then a long run under load, watching memory"
 	@echo "make lock   new lock files (needs uv)"
 	@echo "make clean  remove $(VENV)"
 
@@ -38,8 +38,10 @@ lint: $(VENV)/.development
 bench: $(VENV)/.development
 	$(BIN)/python benchmarks/run.py $(ARGS)
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/history.py
 
 soak: $(VENV)/.development
+	$(BIN)/python benchmarks/history_faults.py
 	$(BIN)/python benchmarks/soak.py $(ARGS)
 
 lock:
