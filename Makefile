@@ -24,7 +24,7 @@ help:
 	@echo "make lint   ruff and mypy"
 	@echo "make dashboards   the Grafana dashboards anew, from dashboards/source"
 	@echo "make bench  benchmarks"
-	@echo "make soak   the cache's invariants a million times, then 20 minutes under load"
+	@echo "make soak   kills, full disks, the cache's rules a million times, 20 minutes under load"
 	@echo "make pictures  the documents' pictures, anew (needs chromium)"
 	@echo "make lock   new lock files (needs uv)"
 	@echo "make clean  remove $(VENV)"
@@ -48,8 +48,10 @@ bench: $(VENV)/.development
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/alerts.py
 	$(BIN)/python benchmarks/protocols.py
+	$(BIN)/python benchmarks/history.py
 
 soak: $(VENV)/.development
+	$(BIN)/python benchmarks/history_faults.py
 	$(BIN)/python -m tests.engine.cache_steps $(STEPS)
 	$(BIN)/python benchmarks/soak.py $(ARGS)
 

@@ -54,6 +54,7 @@ class Database:
             "temp_directory": str(scratch),
             # A failing checkpoint inside a commit would fail a commit that is durable.
             "checkpoint_threshold": "1TB",
+            "auto_checkpoint_skip_wal_threshold": str(1 << 62),
             # Lets a question through while maintenance keeps every thread busy.
             "scheduler_process_partial": "true",
             "autoinstall_known_extensions": "false",

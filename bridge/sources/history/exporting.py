@@ -19,12 +19,12 @@ import orjson
 
 from bridge.errors import BadRequestError
 from bridge.sources.history.database import relation
-from bridge.sources.history.layout import RAW, TIER
+from bridge.sources.history.layout import LAST_MS, RAW, TIER
 from bridge.sources.history.meta import one
 from bridge.sources.history.parts import read_parts, scan_tier
 from bridge.sources.history.reading import points_sql
 from bridge.sources.history.views import FIGURES, rolled
-from bridge.sources.history.writing import LAST_MS, texts
+from bridge.sources.history.writing import texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

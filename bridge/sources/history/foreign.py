@@ -11,7 +11,7 @@ import orjson
 from bridge.errors import BadRequestError
 from bridge.model import SeriesKey
 from bridge.sources.history.database import one_line, quoted
-from bridge.sources.history.writing import LAST_MS
+from bridge.sources.history.layout import LAST_MS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, Self
@@ -14,7 +15,7 @@ from bridge.sources.history import exporting, importing
 from bridge.sources.history.aside import set_file_aside
 from bridge.sources.history.backup import BackedUp, back_up
 from bridge.sources.history.importing import Imported
-from bridge.sources.history.maintenance import Maintained, maintain
+from bridge.sources.history.maintenance import MANY_LATE, Maintained, maintain
 from bridge.sources.history.reading import read_buckets, read_points
 from bridge.sources.history.retention import Retention
 from bridge.sources.history.stats import HistoryStats, read_stats
@@ -73,6 +74,7 @@ class History:
         self._store = Store(folder, retention or Retention(), memory_mb, clock)
         self._workers: Workers | None = None
         self._changing = asyncio.Lock()
+        self._wake = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -166,6 +168,8 @@ class History:
             BridgeError: Nothing of it has been stored.
         """
         await self._at_work.write(lambda: write_batch(self._store, batch, eras))
+        if self._store.late_waiting >= MANY_LATE:
+            self._wake.set()
 
     async def eras(self) -> tuple[LabelEra, ...]:
         """Return every era stored, by object and time."""
@@ -195,8 +199,12 @@ class History:
         return done
 
     async def run_maintenance(self, interval_s: float = MAINTENANCE_S) -> None:
-        """Run maintenance from time to time, without end; a failing run is logged."""
+        """Run maintenance from time to time, without end; a failing run is logged.
+
+        Many points that come late, as from a backfill, do not wait for the next time.
+        """
         while True:
+            self._wake.clear()
             try:
                 done = await self.maintain()
             except BridgeError as error:
@@ -209,7 +217,8 @@ class History:
                         merged=done.merged,
                         deleted=done.deleted,
                     )
-            await asyncio.sleep(interval_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), interval_s)
 
     async def stats(self) -> HistoryStats:
         """Count what the store holds."""

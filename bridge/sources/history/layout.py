@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 DAY_MS = 86_400_000
 
+#: The times that can be recorded, in epoch milliseconds: 1970 up to 2100, end exclusive.
+FIRST_MS, LAST_MS = 0, 4_102_444_800_000
+
 
 @dataclass(frozen=True, slots=True)
 class Tier:
@@ -125,8 +128,11 @@ def file_month(name: str) -> int:
 
 
 def month_of(at_ms: int) -> int:
-    """Return the month of a time, counted from January 1970 in UTC."""
-    at = datetime.fromtimestamp(at_ms // 1000, UTC)
+    """Return the month of a time, counted from January 1970 in UTC.
+
+    Times that cannot be recorded count as the nearest that can.
+    """
+    at = datetime.fromtimestamp(min(max(at_ms, FIRST_MS), LAST_MS - 1) // 1000, UTC)
     return (at.year - 1970) * 12 + at.month - 1
 
 

@@ -153,6 +153,7 @@ def stays_until(now: int) -> int:
 
 
 def _late_is_due(store: Store, now: int) -> bool:
+    store.late_waiting = 0
     if not 0 <= now - store.late_changed_ms < SETTLED_MS:
         return True
     with store.snapshot() as cursor:

@@ -93,9 +93,9 @@ def read_parts(
     """Return the parts with something between two times (inclusive) and series, in order."""
     where = [f"high > {low}", f"low < {high}"]
     if start_ms is not None:
-        where.append(f"month >= {month_of(max(start_ms, 0))}")
+        where.append(f"month >= {month_of(start_ms)}")
     if end_ms is not None:
-        where.append(f"month <= {month_of(max(end_ms, 0))}")
+        where.append(f"month <= {month_of(end_ms)}")
     found: dict[tuple[int, int, int], dict[Tier, StoredFile]] = {}
     rows = cursor.execute(
         "SELECT month, low, high, tier, name, rows, size, first_ms, last_ms, changed_ms "

@@ -7,6 +7,7 @@ metric lie side by side wherever points are sorted by number.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,14 @@ class _Metric:
     number: int
     numbers: list[int] = field(default_factory=list)
     tags: list[Tags] = field(default_factory=list)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half of a character
+        return False
+    return True
 
 
 class SeriesTable:
@@ -128,6 +137,8 @@ class SeriesTable:
             if number is None:
                 if not key.metric:
                     raise BadRequestError("a series without a metric cannot be recorded")
+                if not _is_text(key.metric) or not all(map(_is_text, chain.from_iterable(tags))):
+                    raise BadRequestError(f"{key.metric!r} {dict(tags)!r}: names must be UTF-8")
                 number = next_number.get(key.metric, 0)
                 if not number:
                     known = self._metrics.get(key.metric)

@@ -21,7 +21,7 @@ from bridge.sources.history.schema import migrate
 from bridge.sources.history.series import SeriesTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from bridge.sources.history.database import Cursor
@@ -45,6 +45,7 @@ class Store:
         lost_until: The latest month of which some tier has been deleted; -1 if there is none.
             It is raised before the deletion is committed.
         late_changed_ms: When a point last came late.
+        late_waiting: About how many have come since maintenance looked for them.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Store:
         self.moved_until = 0
         self.lost_until = -1
         self.late_changed_ms = 0
+        self.late_waiting = 0
         self._clock = clock
         self._lock = FolderLock(folder)
 
@@ -139,14 +141,7 @@ class Store:
         """Say which files are not there as they were written, or are not known."""
         with self.snapshot() as cursor:
             known = self._known_files(cursor)
-            there = {path: path.stat().st_size for _, path in self.layout.found()}
-        problems = [f"{path} is not known to this store" for path in there.keys() - known.keys()]
-        for path, size in known.items():
-            if path not in there:
-                problems.append(f"{path} is missing")
-            elif there[path] != size:
-                problems.append(f"{path} has {there[path]} bytes instead of {size}")
-        return sorted(problems)
+            return self._compared(known, self._found_files())
 
     def _look_around(self) -> None:
         migrate(self.database)
@@ -160,12 +155,26 @@ class Store:
             )
             known = self._known_files(cursor)
             next_number = meta(cursor, "next_file", 1)
-        for _, path in list(self.layout.found()):
+        there = self._found_files()
+        for path in there.keys() - known.keys():
             # Replaced, or never finished: its rows are elsewhere.
-            if path not in known and file_number(path.name) < next_number:
+            if file_number(path.name) < next_number:
                 path.unlink()
-        for problem in self.damaged():
+                del there[path]
+        for problem in self._compared(known, there):
             _log.error("history.file_damaged", problem=problem)
+
+    def _compared(self, known: Mapping[Path, int], there: Mapping[Path, int]) -> list[str]:
+        problems = [f"{path} is not known to this store" for path in there.keys() - known.keys()]
+        for path, size in known.items():
+            if path not in there:
+                problems.append(f"{path} is missing")
+            elif there[path] != size:
+                problems.append(f"{path} has {there[path]} bytes instead of {size}")
+        return sorted(problems)
+
+    def _found_files(self) -> dict[Path, int]:
+        return {path: path.stat().st_size for _, path in self.layout.found()}
 
     def _known_files(self, cursor: Cursor) -> dict[Path, int]:
         return {

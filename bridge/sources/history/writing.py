@@ -11,6 +11,7 @@ from bridge.catalog import Kind
 from bridge.errors import BadRequestError
 from bridge.model import LabelEra
 from bridge.sources.history.database import relation
+from bridge.sources.history.layout import FIRST_MS, LAST_MS
 from bridge.sources.history.meta import set_meta
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 #: Bytes of disk a point needs at most until it is in a file.
 _ROOM = 100
-
-#: The times that can be recorded, in epoch milliseconds: 1970 up to 2100, end exclusive.
-FIRST_MS, LAST_MS = 0, 4_102_444_800_000
 
 
 def write_batch(store: Store, batch: PointBatch, eras: Sequence[LabelEra]) -> None:
@@ -50,6 +48,7 @@ def write_batch(store: Store, batch: PointBatch, eras: Sequence[LabelEra]) -> No
     store.series.publish(added)
     if late:
         store.late_changed_ms = store.now_ms()
+        store.late_waiting += late
     store.tidy_log()
 
 
@@ -102,14 +101,14 @@ def add_points(
     stamps: NDArray[np.int64],
     values: NDArray[np.float64],
     moved_until: int,
-) -> bool:
+) -> int:
     """Store points of series, by their numbers; of two for one time the later one counts.
 
     Returns:
-        Whether some came late: for times from which points move into files.
+        How many came late: for times from which points move into files.
     """
     if not len(numbers):
-        return False
+        return 0
     order = np.lexsort((stamps, numbers))  # stable: equal ones stay in their order
     numbers, stamps, values = numbers[order], stamps[order], values[order]
     last = np.append((numbers[1:] != numbers[:-1]) | (stamps[1:] != stamps[:-1]), True)
@@ -122,7 +121,7 @@ def add_points(
                 cursor, "incoming", series=numbers[own], time=stamps[own], value=values[own]
             ):
                 put(cursor, table, "incoming", int(stamps[own].min()), int(stamps[own].max()))
-    return bool(late.any())
+    return int(late.sum())
 
 
 def put(cursor: Cursor, table: str, incoming: str, first_ms: int, last_ms: int) -> None:

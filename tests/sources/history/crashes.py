@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from bridge.model import BucketFunction, BucketRequest, PointRequest
 from bridge.sources.history import History
 from tests.commands import environment
+from tests.sources.history.batches import stored
+from tests.sources.history.test_migration import expected
 from tests.sources.history.victim import KEYS, POLL_MS, RETENTION, START_MS
 
 if TYPE_CHECKING:
@@ -60,6 +62,18 @@ def look(folder: Path, last: int) -> int:
         The number of the newest poll in it.
     """
     return asyncio.run(_look(folder, last))
+
+
+def look_migrated(folder: Path) -> None:
+    """Check that what the fixture of version 1 holds is all there, and at most one poll more."""
+    asyncio.run(_look_migrated(folder))
+
+
+async def _look_migrated(folder: Path) -> None:
+    async with History(folder) as history:
+        assert await stored(history) == expected(45)
+        assert len(await history.eras()) in {2, 3}
+        assert (await history.verify()).problems == ()
 
 
 async def _look(folder: Path, last: int) -> int:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.commands import environment
-from tests.sources.history.crashes import ROOT, killed, look
+from tests.sources.history.crashes import ROOT, killed, look, look_migrated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,29 +31,19 @@ def test_killed_at_steps_of_maintenance(folder: Path) -> None:
     assert newest > 8
 
 
+@pytest.mark.timeout(600)
+def test_killed_while_months_are_deleted(folder: Path) -> None:
+    """The last days of a long run, in which the points of March are deleted."""
+    newest = look(folder, killed(folder, "maintain", step=1560) or 0)
+    for step in (90, 160, 230):
+        told = killed(folder, "maintain", step=step)
+        newest = look(folder, newest if told is None else told)
+    assert not list(folder.glob("raw/2026-03*"))
+
+
 @pytest.mark.parametrize("step", [1, 3, 4, 6])
 def test_killed_while_migrating(folder: Path, step: int) -> None:
     with zipfile.ZipFile(ROOT / "tests" / "fixtures" / "history-v1.zip") as archive:
         archive.extractall(folder)
-    command = [sys.executable, "-m", "tests.sources.history.victim", str(folder), "write"]
-    first = subprocess.run([*command, str(step)], cwd=ROOT, env=environment(), check=False)
-    assert first.returncode == -9
-    check = [sys.executable, "-c", CHECK, str(folder)]
-    assert subprocess.run(check, cwd=ROOT, env=environment(), check=False).returncode == 0
-
-
-CHECK = """
-import asyncio, sys
-from pathlib import Path
-from bridge.sources.history import History
-from tests.sources.history.batches import stored
-from tests.sources.history.test_migration import NEW_YEAR, expected
-
-async def main():
-    async with History(Path(sys.argv[1])) as history:
-        assert await stored(history) == expected(45)
-        assert len(await history.eras()) == 2
-        assert (await history.verify()).problems == ()
-
-asyncio.run(main())
-"""
+    assert killed(folder, "write", step=step) is None
+    look_migrated(folder)
