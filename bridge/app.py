@@ -126,7 +126,7 @@ def build_bridge(settings: Settings) -> Bridge:
     )
     cache = SeriesCache(
         Rules(
-            settle_s=settings.cache_settle_s,
+            settle_s=max(settings.cache_settle_s, 2.0 * settings.source_step_s),
             tail_s=settings.cache_tail_s,
             keep_s=settings.cache_keep_s,
             stale_s=settings.cache_stale_s,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,10 +42,26 @@ async def in_slices(work: Iterator[ItemT], points: int) -> list[ItemT]:
                 return True
         return False
 
-    if points > THREAD_POINTS:
-        while await asyncio.to_thread(one_slice):
-            pass
-    else:
-        while one_slice():  # noqa: ASYNC110 -- nothing is waited for: each turn works
-            await asyncio.sleep(0)
-    return done
+    while True:
+        async with turn():
+            more = await asyncio.to_thread(one_slice) if points > THREAD_POINTS else one_slice()
+        if not more:
+            return done
+        await asyncio.sleep(0)
+
+
+#: Of each event loop: who has it computes, until the loop has looked for other events.
+_TURNS: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+
+def turn() -> asyncio.Lock:
+    """Return what to hold while computing for a millisecond or more.
+
+    Many requests may be ready to compute at the same time. Each by itself is short; one after
+    the other within one round of the loop they would be a long stall for all others.
+    """
+    loop = asyncio.get_running_loop()
+    lock = _TURNS.get(loop)
+    if lock is None:
+        lock = _TURNS[loop] = asyncio.Lock()
+    return lock

@@ -241,7 +241,8 @@ class Settings(BaseSettings):
         ge=0,
         le=86_400,
         allow_inf_nan=False,
-        description="Seconds after which series data do not change any more; at least two steps.",
+        description="Seconds after which series data do not change any more; at least two "
+        "buckets, and two `source_step_s`.",
     )
     cache_tail_s: float = Field(
         default=15.0,

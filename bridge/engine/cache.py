@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from bridge.engine.extents import missing
+from bridge.engine.filter_sets import listing, normal_filters
 from bridge.engine.flights import Flights, Moment
-from bridge.engine.needs import POINT_GRID_MS, Need, normal_filters
+from bridge.engine.needs import POINT_GRID_MS, Need
 from bridge.engine.sheets import Grid, Rag, Roster
 from bridge.engine.shelves import Part, Shelves, of_need
 from bridge.errors import (
@@ -28,7 +29,7 @@ from bridge.errors import (
     UpstreamTimeoutError,
 )
 from bridge.model import Freshness, PointRequest
-from bridge.offload import THREAD_POINTS, in_slices
+from bridge.offload import THREAD_POINTS, in_slices, turn
 from bridge.remembered import Remembered
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class CachedSource:
         self._source = source
         self._origin = origin
         self._flights = Flights(source, cache.shelves, cache.rules)
-        self._series: Remembered[tuple[Mapping[str, str], ...]] = Remembered(LOOKUP_S, cache.timer)
+        self._series: Remembered[Roster] = Remembered(LOOKUP_S, cache.timer)
         self._metrics: Remembered[tuple[str, ...]] = Remembered(LOOKUP_S, cache.timer)
 
     @property
@@ -209,7 +210,17 @@ class CachedSource:
             BridgeError: As the source.
         """
         plain = normal_filters(filters)
-        return await self._series.get((metric, plain), lambda: self._source.lookup(metric, plain))
+        listed = listing(plain)
+        # Lists of names are many, and differ from one alert rule to the next.
+        asked = plain if listed is None else listed[2]
+
+        async def look_up() -> Roster:
+            return Roster(await self._source.lookup(metric, asked))
+
+        roster = await self._series.get((metric, asked), look_up)
+        if listed is None:
+            return roster.tags
+        return tuple(roster.tags[row] for row in roster.matching(plain).tolist())
 
     async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
         """List metrics that begin with a text.
@@ -339,9 +350,10 @@ async def _join(kind: type[SheetT], parts: list[Part]) -> SheetT:
     def work() -> SheetT:
         return kind.join([sheet for part in parts if isinstance(sheet := part.sheet(), kind)])
 
-    if sum(part.weight for part in parts) > THREAD_POINTS:
-        return await asyncio.to_thread(work)
-    return work()
+    async with turn():
+        if sum(part.weight for part in parts) > THREAD_POINTS:
+            return await asyncio.to_thread(work)
+        return work()
 
 
 def _nothing(need: Need, span: Span) -> Sheet:

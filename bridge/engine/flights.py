@@ -12,7 +12,7 @@ from bridge.engine.lanes import Lanes
 from bridge.engine.sheets import Grid, Rag, Roster
 from bridge.errors import UnavailableError
 from bridge.model import PointRequest
-from bridge.offload import THREAD_POINTS
+from bridge.offload import THREAD_POINTS, turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,9 +152,11 @@ class Flights:
         """Return what of a flight is current enough to wait for."""
         tail_s = self._rules.trusted_s(flight.need.grid_ms, settled=False, empty=False)
         start, end = flight.span
-        if now - flight.read_at < tail_s:
+        age_s = now - flight.read_at
+        if age_s < tail_s:
             return start, end
-        return start, max(start, min(end, flight.settled_until))
+        settled_until = flight.settled_until if age_s < self._rules.empty_s else start
+        return start, max(start, min(end, settled_until))
 
     def _send(self, need: Need, span: Span, moment: Moment, *, partial: bool, limit: int) -> Flight:
         settled = self._rules.settled_until(moment.epoch_ms, need.grid_ms)
@@ -180,7 +182,9 @@ class Flights:
             if not flight.landed.done():
                 flight.landed.set_exception(UnavailableError("the bridge is stopping"))
             raise
-        except Exception as error:  # noqa: BLE001 -- whoever waits gets it
+        except Exception as error:
+            if flight.landed.done():
+                raise  # a mistake in keeping it is nobody's answer
             flight.landed.set_exception(error)
         finally:
             flights = self._in_air.get((flight.need, partial), [])
@@ -226,10 +230,15 @@ class Flights:
 
     async def _keep(self, flight: Flight, landed: Landed) -> None:
         settled = flight.settled_until
-        for _ in self._shelves.put(flight.need, landed.sheet, flight.read_at, settled):
+        work = self._shelves.put(flight.need, landed.sheet, flight.read_at, settled)
+        more = True
+        while more and flight.is_trusted:
+            async with turn():
+                more = next(work, _DONE) is not _DONE
             await asyncio.sleep(0)
-            if not flight.is_trusted:
-                break
+
+
+_DONE = object()
 
 
 class Moment(NamedTuple):
@@ -248,6 +257,7 @@ def _ranges(gaps: list[Span], grid_ms: int) -> list[Span]:
 
 async def _beside(points: int, work: Callable[[], Landed]) -> Landed:
     """Do large work in a thread."""
-    if points > THREAD_POINTS:
-        return await asyncio.to_thread(work)
-    return work()
+    async with turn():
+        if points > THREAD_POINTS:
+            return await asyncio.to_thread(work)
+        return work()

@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from bridge.engine.needs import listing, literal_filter
+from bridge.engine.filter_sets import listing, literal_filter
 from bridge.errors import BadRequestError, TooMuchError
 from bridge.model import BucketRequest, Buckets
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bridge.engine.extents import Span
-    from bridge.engine.needs import Filters, Need
+    from bridge.engine.filter_sets import Filters
+    from bridge.engine.needs import Need
     from bridge.model import BucketFunction, Source
 
 #: Names in one joint question at most; sources send longer lists as "everything".
@@ -184,7 +185,7 @@ def _together(waiting: list[_Waiting]) -> list[_Waiting]:
 def _hand_out(key: str, group: list[_Waiting], together: Outcome) -> None:
     named: dict[str, list[Buckets]] = defaultdict(list)
     for series in together.answer:
-        named[series.tags[key]].append(series)
+        named[series.tags.get(key, "")].append(series)
     for one in group:
         own = together.answer if len(group) == 1 else _cut(one, named)
         if not one.outcome.done():

@@ -7,11 +7,13 @@ holds raw points, which lie on no grid. Everything here is immutable.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
+from bridge.engine.filter_sets import listing
 from bridge.engine.filters import match_all
 from bridge.errors import UpstreamError
 from bridge.model import BucketFunction, Buckets, Points
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bridge.engine.extents import Span
-    from bridge.model import TagFilter
+    from bridge.engine.filter_sets import Filters
 
     Tags = Mapping[str, str]
     Rows = NDArray[np.intp]
@@ -45,12 +47,14 @@ class Roster:
         rows: Where each series stands.
     """
 
-    __slots__ = ("rows", "tags")
+    __slots__ = ("_named", "rows", "tags")
 
     def __init__(self, tags: Iterable[Tags]) -> None:
         found = {label_key(one): one for one in tags}
         self.tags = tuple(found.values())
         self.rows = {key: row for row, key in enumerate(found)}
+        #: By key and value, for the keys that were asked for.
+        self._named: dict[str, dict[str, list[int]]] = {}
 
     def with_all(self, tags: Iterable[Tags]) -> Roster:
         """Return a roster that begins with this one and knows all of ``tags``."""
@@ -61,11 +65,32 @@ class Roster:
         """Return the rows of series that are all known."""
         return np.array([self.rows[label_key(one)] for one in tags], dtype=np.intp)
 
-    def matching(self, filters: tuple[TagFilter, ...]) -> Rows:
-        """Return the rows of the series that match."""
-        matches = match_all(filters)
-        found = [row for row, tags in enumerate(self.tags) if matches(tags)]
-        return np.array(found, dtype=np.intp)
+    def matching(self, filters: Filters) -> Rows:
+        """Return the rows of the series that match.
+
+        Args:
+            filters: Normal ones.
+        """
+        listed = listing(filters)
+        rows: Iterable[int] = range(len(self.tags))
+        if listed is not None:
+            key, names, filters = listed
+            by_name = self._by_name(key)
+            rows = sorted(row for name in names for row in by_name.get(name, ()))
+        if filters:
+            matches = match_all(filters)
+            rows = (row for row in rows if matches(self.tags[row]))
+        return np.array(list(rows), dtype=np.intp)
+
+    def _by_name(self, key: str) -> dict[str, list[int]]:
+        named = self._named.get(key)
+        if named is None:
+            named = defaultdict(list)
+            for row, tags in enumerate(self.tags):
+                if key in tags:
+                    named[tags[key]].append(row)
+            self._named[key] = named = dict(named)
+        return named
 
 
 def label_key(tags: Tags) -> tuple[tuple[str, str], ...]:
@@ -121,8 +146,8 @@ class Stored(Protocol):
     def nbytes(self) -> int:
         """Bytes it takes, overhead included."""
 
-    def unpacked(self) -> Sheet:
-        """Return the sheet."""
+    def unpacked(self, rows: Rows | None = None) -> Sheet:
+        """Return the sheet, or some of its series."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -255,15 +280,18 @@ class Grid:
         """Give every series that has a bucket; ``functions`` names the layers."""
         width = self.cells.shape[2]
         stamps = np.arange(width, dtype=np.int64) * self.step_ms + self.start_ms
-        for row, tags in enumerate(self.roster.tags):
+        if self.is_full:
+            for row, tags in enumerate(self.roster.tags):
+                yield Buckets(tags, stamps, dict(zip(functions, self.cells[:, row], strict=True)))
+            return
+        there = ~np.isnan(self.cells[0])
+        counts = there.sum(axis=1).tolist()
+        for row, (tags, count) in enumerate(zip(self.roster.tags, counts, strict=True)):
             own, lines = stamps, self.cells[:, row]
-            if not self.is_full:
-                there = ~np.isnan(lines[0])
-                count = np.count_nonzero(there)
-                if not count:
-                    continue
-                if count < width:
-                    own, lines = stamps[there], lines[:, there]
+            if not count:
+                continue
+            if count < width:
+                own, lines = stamps[there[row]], lines[:, there[row]]
             yield Buckets(tags, own, dict(zip(functions, lines, strict=True)))
 
     def _with(self, start_ms: int, cells: NDArray[np.float64]) -> Self:
@@ -292,16 +320,25 @@ class Packed:
         held = self.values.nbytes + (0 if self.bits is None else self.bits.nbytes)
         return held + PIECE_BYTES + SERIES_BYTES * len(self.roster.tags)
 
-    def unpacked(self) -> Grid:
+    def unpacked(self, rows: Rows | None = None) -> Grid:
         """See ``Stored``."""
-        layers, series = len(self.values), len(self.roster.tags)
+        layers, roster = len(self.values), self.roster
+        if rows is not None:
+            roster = Roster(self.roster.tags[row] for row in rows.tolist())
         if self.bits is None:
-            cells = self.values.reshape(layers, series, self.width)
-            return Grid(self.roster, self.start_ms, self.step_ms, cells, is_full=True)
-        there = np.unpackbits(self.bits, axis=1, count=self.width).view(np.bool_)
-        cells = np.full((layers, series, self.width), np.nan)
-        cells[:, there] = self.values
-        return Grid(self.roster, self.start_ms, self.step_ms, cells)
+            cells = self.values.reshape(layers, len(self.roster.tags), self.width)
+            cells = cells if rows is None else cells[:, rows]
+            return Grid(roster, self.start_ms, self.step_ms, cells, is_full=True)
+        bits, values = self.bits, self.values
+        if rows is not None:
+            ends = np.cumsum(np.bitwise_count(bits).sum(axis=1, dtype=np.intp))
+            starts = np.concatenate(([0], ends))
+            own = [values[:, starts[row] : ends[row]] for row in rows.tolist()]
+            bits, values = bits[rows], np.concatenate([values[:, :0], *own], axis=1)
+        there = np.unpackbits(bits, axis=1, count=self.width).view(np.bool_)
+        cells = np.full((layers, len(roster.tags), self.width), np.nan)
+        cells[:, there] = values
+        return Grid(roster, self.start_ms, self.step_ms, cells)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -377,9 +414,9 @@ class Rag:
         lines = tuple((_kept(stamps), _kept(values)) for stamps, values in self.lines)
         return type(self)(self.roster, self.span, lines)
 
-    def unpacked(self) -> Self:
+    def unpacked(self, rows: Rows | None = None) -> Self:
         """See ``Stored``."""
-        return self
+        return self if rows is None else self.select(rows)
 
     def points(self) -> Iterator[Points]:
         """Give every series that has a point."""

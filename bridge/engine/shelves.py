@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from cachetools import LRUCache
 
 from bridge.engine.extents import joined, missing, overlap, whole
-from bridge.engine.needs import includes
+from bridge.engine.filter_sets import includes
 from bridge.engine.sheets import Grid, Roster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bridge.engine.extents import Span
-    from bridge.engine.needs import Filters, Need
+    from bridge.engine.filter_sets import Filters
+    from bridge.engine.needs import Need
     from bridge.engine.sheets import Sheet, Stored
 
 #: One fetch may take this share of the room; what is larger passes through unkept, so that
@@ -262,17 +263,18 @@ class Shelves:
             yield from family.others(need)
 
     def _serve(self, need: Need, candidate: Need, gap: Span, now: float) -> list[Part]:
-        parts = list(self._valid(candidate, gap, now))
-        if candidate == need:
-            return parts
+        filters = None if candidate.filters == need.filters else need.filters
+        parts = list(self._valid(candidate, gap, now, filters))
         if candidate.step_ms != need.step_ms:
-            parts = list(_merged(need, candidate, parts))
-        return [
-            replace(part, sheet=partial(_narrowed, need, candidate, part.sheet)) for part in parts
-        ]
+            return list(_merged(need, candidate, parts))
+        if candidate.functions != need.functions:
+            return [
+                replace(part, sheet=partial(_layers, need, candidate, part.sheet)) for part in parts
+            ]
+        return parts
 
-    def _valid(self, need: Need, span: Span, now: float) -> Iterator[Part]:
-        """Give the parts of a need's own pieces that can be trusted."""
+    def _valid(self, need: Need, span: Span, now: float, filters: Filters | None) -> Iterator[Part]:
+        """Give the parts of a need's own pieces that can be trusted, all or some series."""
         for slot in range(span[0] // need.piece_ms, -(-span[1] // need.piece_ms)):
             for piece in self._slots.get((need, slot), ()):
                 shared = overlap(piece.stored.span, span)
@@ -280,7 +282,7 @@ class Shelves:
                     need.grid_ms, settled=piece.settled, empty=piece.empty
                 )
                 if shared and now < until:
-                    sheet = partial(_unpacked, piece.stored, shared)
+                    sheet = partial(_unpacked, piece.stored, shared, filters)
                     weight = (shared[1] - shared[0]) // need.grid_ms
                     weight *= len(piece.stored.roster.tags)
                     yield Part(shared, sheet, piece.read_at, piece.settled, until, weight)
@@ -324,8 +326,9 @@ class Shelves:
             del self._families[need.origin, need.metric]
 
 
-def _unpacked(stored: Stored, span: Span) -> Sheet:
-    return stored.unpacked().crop(span)
+def _unpacked(stored: Stored, span: Span, filters: Filters | None) -> Sheet:
+    rows = None if filters is None else stored.roster.matching(filters)
+    return stored.unpacked(rows).crop(span)
 
 
 def _merged(need: Need, finer: Need, parts: list[Part]) -> Iterator[Part]:
@@ -346,16 +349,8 @@ def _merged(need: Need, finer: Need, parts: list[Part]) -> Iterator[Part]:
 
 
 def _widened(need: Need, finer: Need, sheets: list[Callable[[], Sheet]], inside: Span) -> Sheet:
-    grids = [grid for make in sheets if isinstance(grid := make(), Grid)]
-    grid = _layers(need, finer, Grid.join(grids).crop(inside))
-    return grid.merged(need.step_ms, need.functions)
-
-
-def _narrowed(need: Need, candidate: Need, make: Callable[[], Sheet]) -> Sheet:
-    sheet = make()
-    if isinstance(sheet, Grid) and candidate.step_ms == need.step_ms:
-        sheet = _layers(need, candidate, sheet)
-    return of_need(need, candidate, sheet)
+    grids = [_layers(need, finer, make) for make in sheets]
+    return Grid.join(grids).crop(inside).merged(need.step_ms, need.functions)
 
 
 def of_need(need: Need, candidate: Need, sheet: Sheet) -> Sheet:
@@ -365,8 +360,11 @@ def of_need(need: Need, candidate: Need, sheet: Sheet) -> Sheet:
     return sheet.select(sheet.roster.matching(need.filters))
 
 
-def _layers(need: Need, candidate: Need, grid: Grid) -> Grid:
+def _layers(need: Need, candidate: Need, make: Callable[[], Sheet]) -> Grid:
     """Choose the functions that are needed."""
+    grid = make()
+    if not isinstance(grid, Grid):
+        raise TypeError("raw points have no functions")
     if candidate.functions == need.functions:
         return grid
     return grid.layers([candidate.functions.index(name) for name in need.functions])

@@ -9,7 +9,8 @@ import pytest
 
 from bridge.engine.cache import SeriesCache
 from bridge.engine.extents import joined, missing, whole
-from bridge.engine.needs import Need, includes, normal_filters
+from bridge.engine.filter_sets import includes, normal_filters
+from bridge.engine.needs import Need
 from bridge.engine.sheets import Grid, Roster
 from bridge.engine.shelves import Rules, Shelves
 from bridge.errors import (
