@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Request, Response
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def demo() -> Iterator[str]:
     """The address of a bridge that has read the demo's company."""
     with demo_bridge() as url:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One for all tests of a module, no longer: no event loop can run beside Playwright's."""
     with chromium() as opened:
         yield opened
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.advice import advice_for
 from bridge.doors.http import clipped
 from bridge.doors.names import find_metrics, known_metric, values_of_all
-from bridge.doors.page.answer import MOST_ROWS, find_answer
+from bridge.doors.page.answer import find_answer
 from bridge.doors.page.catalogue import grouped, start_query
 from bridge.doors.page.form import COMBINING, RESERVED, Form
 from bridge.doors.page.paste import take
@@ -111,7 +111,6 @@ async def explore(doorway: Doorway, form: Form, place: Place, *, answer_s: float
             "question": question,
             "ranges": _ranges(form, question),
             "options": _OPTIONS,
-            "tidy_form": replace(form, of=""),
             **shown,
         },
         status,
@@ -173,7 +172,6 @@ async def _answer(doorway: Doorway, question: Question, place: Place) -> dict[st
     )
     return {
         "answer": answer,
-        "most_rows": MOST_ROWS,
         "points": await side_by_side(question, answer),
         "taken": take(question, place),
         "title": question.metric.description,

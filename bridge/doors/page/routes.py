@@ -74,7 +74,7 @@ class Site:
         except BadRequestError as error:
             return await self._refused("explore", error)
         made = await explore(self.doorway, form, place, answer_s=self.answer_s)
-        context = {"here": "explore", "zone": form.zone, **made.context}
+        context = {"here": "explore", **made.context}
         return await self._pages.answer(made.template, context, made.status)
 
     async def live(self, request: Request) -> Response:
@@ -91,6 +91,7 @@ class Site:
             "heading": heading,
             "table": None,
             "problems": {},
+            "unread": not self.doorway.snapshot().services,
         }
         try:
             table = await live_page(self.doorway, form)

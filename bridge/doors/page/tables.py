@@ -121,7 +121,7 @@ def read_table_form(params: QueryParams) -> TableForm:
         BadRequestError: No such table, a page that is no number, or too much text.
     """
     texts = {name: text.strip() for name, text in params.items() if text.strip()}
-    if sum(map(len, texts.values())) > _LONGEST:
+    if sum(len(name) + len(text) for name, text in texts.items()) > _LONGEST:
         raise BadRequestError(f"expected at most {_LONGEST:,} characters")
     kind = texts.get("kind", "vm")
     live_fields(kind)

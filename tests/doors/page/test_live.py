@@ -168,6 +168,12 @@ def test_long_tables_are_cut_into_pages(client: httpx.Client) -> None:
     assert len(list(offered.all("option"))) == 200
 
 
+def test_before_the_first_reading(client: httpx.Client) -> None:
+    with serving(make_app(snapshot=Snapshot())) as url:
+        root = read(client.get(f"{url}/live", headers=HTML))
+    assert "has not been read yet" in root.text
+
+
 def test_headings() -> None:
     assert heading("cpu_usage_percent") == "CPU usage %"
     assert heading("used_gb") == "Used"
