@@ -7,10 +7,13 @@ it comes last, under its name in one step: until then an earlier copy stays whol
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import duckdb
 
 from bridge.errors import BadRequestError
 from bridge.sources.history.database import quoted
@@ -22,6 +25,8 @@ from bridge.sources.history.parts import read_parts
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bridge.sources.history.database import Cursor
+    from bridge.sources.history.parts import Part
     from bridge.sources.history.store import Store
 
 
@@ -70,12 +75,7 @@ def _copy(store: Store, there: Layout) -> BackedUp:
     for old in there.scratch.iterdir():
         old.unlink()
     with store.pins.hold(), store.database.cursor() as cursor:
-        cursor.execute(f"ATTACH {quoted(str(database))} AS backup")
-        cursor.execute("BEGIN")
-        parts = read_parts(cursor)
-        cursor.execute(f"COPY FROM DATABASE {store.layout.database.stem} TO backup")
-        cursor.execute("COMMIT")
-        cursor.execute("DETACH backup")
+        parts = _copy_database(store, cursor, database)
         wanted = {
             there.file(tier, file.name): store.layout.file(tier, file.name)
             for part in parts
@@ -98,6 +98,24 @@ def _copy(store: Store, there: Layout) -> BackedUp:
             path.unlink()
     size = sum(path.stat().st_size for path in (there.database, *wanted))
     return BackedUp(there.folder, len(wanted), len(missing), size)
+
+
+def _copy_database(store: Store, cursor: Cursor, place: Path) -> list[Part]:
+    """Write the tables of one snapshot into a new database; return the parts it knows."""
+    cursor.execute(f"ATTACH {quoted(str(place))} AS backup")
+    try:
+        cursor.execute("BEGIN")
+        parts = read_parts(cursor)
+        cursor.execute(f"COPY FROM DATABASE {store.layout.database.stem} TO backup")
+        cursor.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(duckdb.Error):
+            cursor.execute("ROLLBACK")
+        raise
+    finally:
+        with contextlib.suppress(duckdb.Error):
+            cursor.execute("DETACH backup")
+    return parts
 
 
 def _bring(source: Path, place: Path, scratch: Path) -> None:

@@ -33,5 +33,5 @@ def copy_names(store: Store) -> None:
                 "(FORMAT parquet, COMPRESSION zstd)"
             )
             sync(path)
-            path.rename(place)
+            path.replace(place)
     sync(layout.folder)

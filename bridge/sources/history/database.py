@@ -33,6 +33,7 @@ MAX_THREADS = 4
 _NO_ROOM = re.compile(
     r"No space left|File too large|quota exceeded|max_temp_directory_size", re.IGNORECASE
 )
+_CORRUPT = re.compile(r"corrupt|checksum", re.IGNORECASE)
 _PARQUET = re.compile(r"[\"']([^\"']+\.parquet)[\"']")
 _LONGEST_MESSAGE = 300
 
@@ -66,6 +67,7 @@ class Database:
         self._state = threading.Condition()
         self._users = 0
         self._broken = False
+        self._here = threading.local()
 
     def open(self) -> None:
         """Open the file.
@@ -73,6 +75,7 @@ class Database:
         Raises:
             HistoryDamagedError: It is no DuckDB file, or a damaged one.
             HistoryFullError: There is no room to open it.
+        UpstreamError: It may not be opened.
         """
         try:
             self._connection = duckdb.connect(str(self.path), config=self._config)
@@ -80,6 +83,8 @@ class Database:
         except duckdb.Error as error:
             if _NO_ROOM.search(str(error)):
                 raise _full() from None
+            if "Permission denied" in str(error):
+                raise UpstreamError(f"{self.path} may not be opened: permission denied") from None
             raise HistoryDamagedError(self.path, one_line(error)) from None
 
     def close(self) -> None:
@@ -139,22 +144,29 @@ class Database:
             return 0
 
     def _enter(self) -> Cursor:
+        depth = getattr(self._here, "depth", 0)
         with self._state:
-            while self._broken and self._users:
-                self._state.wait()
-            if self._broken:
-                self.close()
-                self.open()
-                self._broken = False
+            if self._broken and not depth:  # else this thread would wait for itself
+                while self._users:
+                    self._state.wait()
+                self._reopen()
             if self._connection is None:
                 raise UpstreamError("the recording is not open")
-            self._users += 1
-            return self._connection
+            self._users += not depth
+        self._here.depth = depth + 1
+        return self._connection
 
     def _leave(self) -> None:
+        self._here.depth -= 1
         with self._state:
-            self._users -= 1
+            self._users -= not self._here.depth
             self._state.notify_all()
+
+    def _reopen(self) -> None:
+        if self._broken:  # another thread may have done it meanwhile
+            self.close()
+            self.open()
+            self._broken = False
 
     def _translated(self, error: duckdb.Error) -> Exception:
         if isinstance(error, duckdb.FatalException):
@@ -168,6 +180,8 @@ class Database:
                 "this needs more memory than the recording may use (setting history_memory_mb): "
                 "narrow the range or the filters"
             )
+        if _CORRUPT.search(text):
+            return HistoryDamagedError(self.path, one_line(error))
         named = _PARQUET.search(text)
         if named is not None:
             return HistoryDamagedError(self.path.parent / named[1], one_line(error))

@@ -9,7 +9,6 @@ roll-ups.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
@@ -28,6 +27,7 @@ from bridge.sources.history.writing import texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from io import FileIO
 
     from numpy.typing import NDArray
 
@@ -66,33 +66,22 @@ class ExportRequest:
     tier: Literal["raw", "10m", "1h"] = "raw"
 
 
-def export(store: Store, request: ExportRequest, stream: int) -> None:
-    """Write an export to an open file descriptor, and close it.
+def export(store: Store, request: ExportRequest, sink: FileIO) -> None:
+    """Write an export to an open pipe or file, and close it.
 
     Raises:
         BadRequestError: Nothing matches, or it cannot be written so.
         BridgeError: The store failed, or nobody reads the stream any more.
     """
-    try:
+    with sink:
         chosen = _chosen(store, request)
         columns, select = _columns(request, chosen)
         with store.snapshot() as cursor, relation(cursor, "chosen", **columns):
             rows = _rows(store, cursor, request, chosen)
             cursor.execute(
                 f"COPY (SELECT {select} FROM ({rows}) JOIN chosen USING (series)) "
-                f"TO '/dev/fd/{stream}' ({_FORMATS[request.form]}, USE_TMP_FILE false)"
+                f"TO '/dev/fd/{sink.fileno()}' ({_FORMATS[request.form]}, USE_TMP_FILE false)"
             )
-    finally:
-        os.close(stream)
-
-
-def check(store: Store, request: ExportRequest) -> None:
-    """Refuse what cannot be exported, before anything is written.
-
-    Raises:
-        BadRequestError: Nothing matches, or it cannot be written so.
-    """
-    _columns(request, _chosen(store, request))
 
 
 def _chosen(store: Store, request: ExportRequest) -> list[tuple[str, Selection]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -20,6 +19,7 @@ from bridge.sources.history.reading import read_buckets, read_points
 from bridge.sources.history.retention import Retention
 from bridge.sources.history.stats import HistoryStats, read_stats
 from bridge.sources.history.store import Store
+from bridge.sources.history.streaming import stream
 from bridge.sources.history.verifying import Verified, verify
 from bridge.sources.history.workers import Workers
 from bridge.sources.history.writing import read_eras, write_batch
@@ -43,9 +43,6 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 _log = structlog.get_logger(__name__)
-
-#: Bytes taken from an export at once.
-_PIECE = 1 << 18
 
 #: Seconds between two runs of maintenance.
 MAINTENANCE_S = 300.0
@@ -198,6 +195,14 @@ class History:
             raise done.failed
         return done
 
+    async def compact(self) -> Maintained:
+        """Move all points up to the last whole hour into files, and every late one.
+
+        Raises:
+            BridgeError: As ``maintain``.
+        """
+        return await self.maintain(everything=True)
+
     async def run_maintenance(self, interval_s: float = MAINTENANCE_S) -> None:
         """Run maintenance from time to time, without end; a failing run is logged.
 
@@ -234,27 +239,14 @@ class History:
         async with self._changing:
             return await self._at_work.read_long(lambda: verify(self._store, told))
 
-    async def export(self, request: ExportRequest) -> AsyncIterator[bytes]:
+    def export(self, request: ExportRequest) -> AsyncIterator[bytes]:
         """Give points as a stream of CSV or Parquet.
 
-        Raises:
-            BadRequestError: Nothing matches, or it cannot be written so.
+        Raises (while it is read):
+            BadRequestError: Nothing matches, or it cannot be written so; nothing was given.
             BridgeError: The store failed; what has been given is incomplete.
         """
-        workers = self._at_work
-        await workers.read(lambda: exporting.check(self._store, request))
-        source, sink = os.pipe()
-        work = asyncio.ensure_future(
-            workers.read_long(lambda: exporting.export(self._store, request, sink))
-        )
-        try:
-            while piece := await asyncio.to_thread(os.read, source, _PIECE):
-                yield piece
-        finally:
-            os.close(source)  # a writer that nobody reads any more fails and ends
-            failed = (await asyncio.gather(work, return_exceptions=True))[0]
-        if isinstance(failed, BaseException):
-            raise failed
+        return stream(self._at_work, lambda sink: exporting.export(self._store, request, sink))
 
     async def import_file(self, path: Path, progress: Progress | None = None) -> Imported:
         """Store the points of a CSV or Parquet file; the same once more changes nothing.

@@ -115,12 +115,17 @@ def stage(store: Store, checked: Checked, numbers: dict[SeriesKey, int]) -> Path
     }
     series = np.array([numbers[key] for _, key in checked.series], dtype=np.int64)
     same = " AND ".join(f"coalesce({name}, '') = key_{at}" for at, name in enumerate(names))
-    with store.database.cursor() as cursor, relation(cursor, "named", number=series, **table):
-        cursor.execute(
-            f"COPY (SELECT number AS series, time, value, row FROM (SELECT *, row_number() OVER () "
-            f"AS row FROM {checked.file.rows}) JOIN named ON {same}) TO {quoted(str(path))} "
-            "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)"
-        )
+    rows = f"(SELECT *, row_number() OVER () AS row FROM {checked.file.rows})"
+    try:
+        with store.database.cursor() as cursor, relation(cursor, "named", number=series, **table):
+            cursor.execute(
+                "COPY (SELECT number AS series, time, value, row "
+                f"FROM {rows} JOIN named ON {same}) "
+                f"TO {quoted(str(path))} (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)"
+            )
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     return path
 
 

@@ -32,11 +32,12 @@ class FolderLock:
 
         Raises:
             HistoryInUseError: Another process has it, or this one has it already.
+            OSError: The folder cannot be written to, or its disk knows no locks.
         """
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             _lock(handle)
-        except OSError:
+        except (BlockingIOError, PermissionError):
             os.close(handle)
             raise HistoryInUseError(
                 f"the recording in {self._path.parent} is in use by {_holder(self._path)}; "

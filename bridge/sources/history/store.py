@@ -78,11 +78,11 @@ class Store:
         """
         try:
             self.layout.make()
+            self._lock.acquire()
         except (OSError, ValueError) as error:
             raise BadRequestError(
                 f"the folder of the recording cannot be used: {error}", field="history_dir"
             ) from None
-        self._lock.acquire()
         try:
             self._empty_scratch()
             self.database.open()

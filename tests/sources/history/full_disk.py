@@ -132,6 +132,7 @@ async def main(folder: Path, how: str) -> None:
             with pytest.raises(HistoryFullError):
                 await history.back_up(folder.parent / "backup")
             room.give()
+            await history.back_up(folder.parent / "backup")
         await points.write()
     async with History(folder, clock=lambda: clock["now"]) as history:
         points._history = history

@@ -158,6 +158,21 @@ async def test_a_damaged_database_is_named_and_made_again_from_the_files(
         assert (await stored(history))["vm-3"] == {MARCH: 3.0}
 
 
+async def test_a_database_damaged_in_the_middle_is_named(folder: Path) -> None:
+    async with History(folder) as history:
+        for day in range(4):
+            at = [MARCH + day * DAY + n for n in range(60_000)]
+            await history.write(batch([("vm-1", stamp, stamp % 977 / 7) for stamp in at]))
+    database = folder / "store.duckdb"
+    content = database.read_bytes()
+    middle = len(content) // 2
+    database.write_bytes(content[:middle] + b"\x5a" * 5000 + content[middle + 5000 :])
+    with pytest.raises(HistoryDamagedError, match=r"store\.duckdb cannot be read"):
+        async with History(folder) as history:
+            await stored(history)
+    assert database.read_bytes()[middle : middle + 5000] == b"\x5a" * 5000
+
+
 async def test_a_new_database_knows_what_had_been_deleted(folder: Path) -> None:
     clock = Clock(MARCH + DAY)
     async with History(folder, Retention(raw_days=5), clock=clock) as history:

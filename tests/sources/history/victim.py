@@ -70,6 +70,7 @@ class Steps:
             (partfiles, "sync"),
             (copies, "sync"),
             (Path, "rename"),
+            (Path, "replace"),
             (Path, "unlink"),
             (merging, "replace_files"),
         ):
