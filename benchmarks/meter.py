@@ -1,7 +1,8 @@
 """Measures from inside a server process what cannot be seen from outside.
 
 Wraps an ASGI application: ``GET /__meter`` answers the longest stall of the event loop
-since the last such request, the memory in use and the processor time spent.
+since the last such request (by the clock, and in processor time of its thread, which does not
+count what other processes took), the memory in use and the processor time spent.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Meter:
     def __init__(self, app: Any) -> None:
         self._app = app
         self._longest_s = 0.0
+        self._busiest_s = 0.0
         self._ticker: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -36,19 +38,21 @@ class Meter:
         body = orjson.dumps(
             {
                 "stall_ms": self._longest_s * 1000,
+                "busy_ms": self._busiest_s * 1000,
                 "rss_mb": _resident_bytes() / 1e6,
                 "cpu_ms": (usage.ru_utime + usage.ru_stime) * 1000,
             }
         )
-        self._longest_s = 0.0
+        self._longest_s = self._busiest_s = 0.0
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": body})
 
     async def _tick(self) -> None:
         while True:
-            before = time.perf_counter()
+            before, worked = time.perf_counter(), time.thread_time()
             await asyncio.sleep(_TICK_S)
             self._longest_s = max(self._longest_s, time.perf_counter() - before - _TICK_S)
+            self._busiest_s = max(self._busiest_s, time.thread_time() - worked)
 
 
 def _resident_bytes() -> int:

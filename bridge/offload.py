@@ -9,9 +9,11 @@ computes, so that waiting requests get the interpreter (docs/performance.md).
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import time
 from typing import TYPE_CHECKING, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,34 +36,88 @@ async def in_slices(work: Iterator[ItemT], points: int) -> list[ItemT]:
     """
     done: list[ItemT] = []
 
-    def one_slice() -> bool:
-        until = time.perf_counter() + SLICE_S
+    def one_slice(until: float) -> bool:
         for item in work:
             done.append(item)
             if time.perf_counter() > until:
                 return True
         return False
 
-    while True:
-        async with turn():
-            more = await asyncio.to_thread(one_slice) if points > THREAD_POINTS else one_slice()
-        if not more:
-            return done
-        await asyncio.sleep(0)
+    if points > THREAD_POINTS:
+        while await asyncio.to_thread(one_slice, time.perf_counter() + SLICE_S):
+            pass
+    else:
+        while one_slice(await turn()):  # noqa: ASYNC110 -- nothing is waited for: each turn works
+            await asyncio.sleep(0)
+    return done
 
 
-#: Of each event loop: who has it computes, until the loop has looked for other events.
-_TURNS: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+async def turn() -> float:
+    """Wait until the event loop has time for a millisecond or more of computing.
 
+    Many requests may be ready at once. Each computes for a short time only, but one after
+    the other within one round of the loop they would be a long stall for all others; so a
+    round begins no work after ``SLICE_S`` seconds of it.
 
-def turn() -> asyncio.Lock:
-    """Return what to hold while computing for a millisecond or more.
-
-    Many requests may be ready to compute at the same time. Each by itself is short; one after
-    the other within one round of the loop they would be a long stall for all others.
+    Returns:
+        When this round's time is over (``time.perf_counter``).
     """
     loop = asyncio.get_running_loop()
-    lock = _TURNS.get(loop)
-    if lock is None:
-        lock = _TURNS[loop] = asyncio.Lock()
-    return lock
+    rounds = _ROUNDS.get(loop)
+    if rounds is None:
+        rounds = _ROUNDS[loop] = _Rounds(loop)
+    return await rounds.turn()
+
+
+class _Rounds:
+    """The rounds of one event loop, and who waits for the next one."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = ref(loop)
+        self._until: float | None = None
+        self._ending = False
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._tickets = itertools.count()
+
+    async def turn(self) -> float:
+        if not self._waiting and (until := self._open()) is not None:
+            return until
+        ticket = next(self._tickets)
+        while True:
+            woken = asyncio.get_running_loop().create_future()
+            heapq.heappush(self._waiting, (ticket, woken))
+            self._end_soon()
+            await woken
+            until = self._open()
+            if until is not None:
+                return until
+
+    def _open(self) -> float | None:
+        """Return when this round's time is over, if it is not yet."""
+        now = time.perf_counter()
+        if self._until is None:
+            self._until = now + SLICE_S
+            self._end_soon()
+        return self._until if now < self._until else None
+
+    def _end_soon(self) -> None:
+        loop = self._loop()
+        if not self._ending and loop is not None:
+            self._ending = True
+            loop.call_soon(self._end)
+
+    def _end(self) -> None:
+        self._ending = False
+        self._until = None
+        for _ in range(min(len(self._waiting), _WOKEN)):
+            _, woken = heapq.heappop(self._waiting)
+            if not woken.done():
+                woken.set_result(None)
+        if self._waiting:
+            self._end_soon()
+
+
+#: Who is woken at once: those for whom the round has no time wait again, in their order.
+_WOKEN = 16
+
+_ROUNDS: WeakKeyDictionary[asyncio.AbstractEventLoop, _Rounds] = WeakKeyDictionary()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from cachetools import TLRUCache
 
+from bridge.offload import turn
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable
 
@@ -85,6 +87,7 @@ class Remembered(Generic[ValueT]):
                 if self._running.get(key) is running:  # whoever comes now asks anew
                     del self._running[key]
                 running.task.cancel()
+        await turn()  # many may have waited, and all go on from here
         answer: ValueT = running.task.result()
         return answer
 

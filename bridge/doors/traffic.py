@@ -13,6 +13,7 @@ from cachetools import LRUCache
 
 from bridge.doors.auth import OPEN_PATHS
 from bridge.doors.http import JsonResponse, error_body
+from bridge.offload import turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +89,7 @@ class TrafficMiddleware:
         self._here += 1
         try:
             async with self._turns:
+                await turn()
                 await self._app(scope, receive, send)
         finally:
             self._here -= 1

@@ -350,10 +350,10 @@ async def _join(kind: type[SheetT], parts: list[Part]) -> SheetT:
     def work() -> SheetT:
         return kind.join([sheet for part in parts if isinstance(sheet := part.sheet(), kind)])
 
-    async with turn():
-        if sum(part.weight for part in parts) > THREAD_POINTS:
-            return await asyncio.to_thread(work)
-        return work()
+    if sum(part.weight for part in parts) > THREAD_POINTS:
+        return await asyncio.to_thread(work)
+    await turn()
+    return work()
 
 
 def _nothing(need: Need, span: Span) -> Sheet:

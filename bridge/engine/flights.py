@@ -231,11 +231,9 @@ class Flights:
     async def _keep(self, flight: Flight, landed: Landed) -> None:
         settled = flight.settled_until
         work = self._shelves.put(flight.need, landed.sheet, flight.read_at, settled)
-        more = True
-        while more and flight.is_trusted:
-            async with turn():
-                more = next(work, _DONE) is not _DONE
+        while flight.is_trusted and next(work, _DONE) is not _DONE:
             await asyncio.sleep(0)
+            await turn()
 
 
 _DONE = object()
@@ -257,7 +255,7 @@ def _ranges(gaps: list[Span], grid_ms: int) -> list[Span]:
 
 async def _beside(points: int, work: Callable[[], Landed]) -> Landed:
     """Do large work in a thread."""
-    async with turn():
-        if points > THREAD_POINTS:
-            return await asyncio.to_thread(work)
-        return work()
+    if points > THREAD_POINTS:
+        return await asyncio.to_thread(work)
+    await turn()
+    return work()
