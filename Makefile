@@ -13,23 +13,26 @@ STEPS ?= 1000000
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-annotate --no-header pyproject.toml
+	--no-emit-index-url --no-annotate --no-header
+NODE := tests/grafana-data
 
-.PHONY: help demo test lint bench soak lock clean
+.PHONY: help demo test lint dashboards bench soak pictures lock clean
 
 help:
 	@echo "make demo   the bridge with a simulated OVHcloud, on port $(PORT) (PORT=...)"
 	@echo "make test   all tests"
 	@echo "make lint   ruff and mypy"
+	@echo "make dashboards   the Grafana dashboards anew, from dashboards/source"
 	@echo "make bench  benchmarks"
-	@echo "make soak   the cache's invariants a million times, then 20 minutes under load"
+	@echo "make soak   kills, full disks, the cache's rules a million times, 20 minutes under load"
+	@echo "make pictures  the documents' pictures, anew (needs chromium)"
 	@echo "make lock   new lock files (needs uv)"
 	@echo "make clean  remove $(VENV)"
 
 demo: $(VENV)/.runtime
 	@exec $(BIN)/python -m bridge demo --port $(PORT) $(ARGS)
 
-test: $(VENV)/.development
+test: $(VENV)/.development $(NODE)/node_modules/.package-lock.json
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.development
@@ -37,21 +40,31 @@ lint: $(VENV)/.development
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+dashboards: $(VENV)/.development
+	$(BIN)/python -m dashboards.source
+
 bench: $(VENV)/.development
 	$(BIN)/python benchmarks/run.py $(ARGS)
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/alerts.py
+	$(BIN)/python benchmarks/protocols.py
+	$(BIN)/python benchmarks/history.py
 
 soak: $(VENV)/.development
+	$(BIN)/python benchmarks/history_faults.py
 	$(BIN)/python -m tests.engine.cache_steps $(STEPS)
 	$(BIN)/python benchmarks/soak.py $(ARGS)
 
+pictures: $(VENV)/.development
+	$(BIN)/python -m tests.browser.pictures
+
 lock:
-	$(LOCK) --output-file requirements.lock
-	$(LOCK) --group dev --output-file requirements-dev.lock
+	$(LOCK) pyproject.toml --output-file requirements.lock
+	$(LOCK) pyproject.toml --group dev --output-file requirements-dev.lock
+	$(LOCK) --group build --output-file requirements-build.lock
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(NODE)/node_modules
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { \
@@ -71,3 +84,8 @@ $(VENV)/.development: requirements-dev.lock pyproject.toml | $(BIN)/python
 	@$(PIP) --require-hashes --requirement requirements-dev.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# Grafana's own code, which some tests run. Without npm they are skipped, though never where CI is set.
+$(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
+	@if command -v npm >/dev/null; then cd $(NODE) && npm ci --silent && touch ../../$@; else \
+		echo "No npm: the tests that run Grafana's own code are left out." >&2; test -z "$$CI"; fi

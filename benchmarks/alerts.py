@@ -39,18 +39,18 @@ def evaluation(end_s: int, downsample: str, unit: int) -> bytes:
 
 
 def upstream_queries(simulator: Server) -> int:
-    return int(orjson.loads(simulator.get("/_simulator/calls"))["sub_queries"])
+    counted = orjson.loads(simulator.get("/_simulator/calls"))
+    return int(counted["sub_queries"] + counted["scripts"])
 
 
 def evaluate(bridge: Server, form: tuple[str, str, int], rounds: int) -> list[Timing]:
     """Evaluate once a simulated minute; every window is new to the bridge."""
     path, downsample, unit = form
     last = int(time.time()) // 60 * 60
-    found = []
-    for number in range(rounds + 1):
-        body = evaluation(last - 60 * (rounds - number), downsample, unit)
-        found.append(bridge.post(path, body))
-    return found[1:]  # the first one also fetches the token and the list of series
+    return [
+        bridge.post(path, evaluation(last - 60 * back, downsample, unit))
+        for back in range(rounds, -1, -1)
+    ]
 
 
 def main() -> int:
@@ -69,9 +69,11 @@ def main() -> int:
         stack.enter_context(bridge)
         print(f"alert rule over all machines, last {SPAN_S // 60} minutes, {options.rounds} rounds")
         for name, form in FORMS.items():
-            before = upstream_queries(simulator)
+            evaluate(bridge, form, 0)  # fetches the token and the list of series
+            before, simulator_ms = upstream_queries(simulator), simulator.cpu_ms()
             timings = evaluate(bridge, form, options.rounds)
-            asked = (upstream_queries(simulator) - before) / (options.rounds + 1)
+            asked = (upstream_queries(simulator) - before) / len(timings)
+            simulator_ms = (simulator.cpu_ms() - simulator_ms) / len(timings)
             series = orjson.loads(timings[-1].body)
             if len(series) < MACHINES * 0.9:
                 sys.exit(f"not the work that was meant: {len(series)} series")
@@ -86,9 +88,13 @@ def main() -> int:
             )
             print(
                 f"    [{'met' if reached else 'MISSED'}] median {middle:.0f} ms "
-                f"({min(walls):.0f} to {max(walls):.0f}), of them the bridge's processor "
-                f"{statistics.fmean(timing.cpu_ms for timing in timings):.0f} ms "
-                f"(target: < {EVALUATION_MS:.0f} ms with the simulated OVHcloud's own time)"
+                f"({min(walls):.0f} to {max(walls):.0f}; target: < {EVALUATION_MS:.0f} ms, the "
+                "simulated OVHcloud's own time included)"
+            )
+            print(
+                "    processor time: bridge "
+                f"{statistics.fmean(timing.cpu_ms for timing in timings):.0f} ms, "
+                f"simulated OVHcloud {simulator_ms:.0f} ms"
             )
     return 0 if met or not options.strict else 1
 

@@ -29,11 +29,15 @@ __all__ = [
     "DISKSPACE_USED",
     "ENRICHED_LABELS",
     "OBJECT_LABEL",
+    "SERVICE_LABELS",
     "Kind",
     "Metric",
     "catalogue",
     "uncatalogued",
 ]
+
+#: Labels OVHcloud adds to every stored series (reference: ovh 2.1).
+SERVICE_LABELS = frozenset({"env", "servicename", "servicetype"})
 
 #: The metric of which OVHcloud's unit is in doubt (reference: ovh 2.2).
 DISKSPACE_USED = "vscope.filer.datastore.diskspace.used"

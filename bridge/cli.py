@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bridge import __version__
+from bridge.commands import history
 from bridge.commands.check import run_check
 from bridge.commands.demo import run_demo
 from bridge.commands.errors import CommandError, UsageError
 from bridge.commands.hash import run_hash
+from bridge.commands.history_request import export_request
 from bridge.commands.login import Application, print_policy, run_login
+from bridge.commands.past import RECORDED_DAYS, run_past
 from bridge.commands.query import Asked, Format, explain_query, run_query, write_rows
-from bridge.commands.serve import run_bridge
+from bridge.commands.serve import recording_settings, run_bridge
 from bridge.commands.simulate import run_simulator
 from bridge.demo import DemoOptions
 from bridge.errors import BridgeError
@@ -68,11 +71,15 @@ def demo(
     port: Annotated[
         int, typer.Option("--port", envvar="PORT", min=0, max=65_535, help="Of the bridge.")
     ] = 8080,
-    token: Token = True,
+    token: Token = False,
+    recorded_days: Annotated[
+        int, typer.Option("--recorded-days", min=0, help="Days recorded already.")
+    ] = RECORDED_DAYS,
     seed: Seed = 1,
 ) -> None:
     """Try the bridge with a simulated OVHcloud; no account is needed."""
-    run_demo(DemoOptions(vms=vms, hosts=hosts, offer_token=token, seed=seed), port)
+    options = DemoOptions(vms=vms, hosts=hosts, offer_token=token, seed=seed)
+    run_demo(options, port, recorded_days=recorded_days)
 
 
 @app.command()
@@ -86,9 +93,20 @@ def simulate(
     token: Token = True,
     seed: Seed = 1,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
+    record_past: Annotated[
+        Path | None,
+        typer.Option(
+            "--record-past",
+            help="Only make up what a bridge would have recorded, in this empty folder.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run the simulated OVHcloud alone."""
     options = DemoOptions(vms=vms, hosts=hosts, offer_token=token, seed=seed)
+    if record_past is not None:
+        run_past(options, record_past)
+        return
     run_simulator(options, port, supervised=supervised)
 
 
@@ -213,6 +231,119 @@ def query(
     for notice in rows.notices:
         typer.echo(notice, err=True)
     typer.echo(write_rows(rows, form))
+
+
+history_app = typer.Typer(
+    help="The recording: what it holds, in and out, and its care. "
+    "A running bridge that has it open is asked.",
+    invoke_without_command=True,
+)
+app.add_typer(history_app, name="history")
+
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metric", help="A metric; may be repeated.", show_default=False),
+]
+
+
+@history_app.callback()
+def history_show(
+    context: typer.Context,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    config: Config = None,
+) -> None:
+    """Show span, series and size of the recording, or work on it."""
+    context.obj = config
+    if context.invoked_subcommand is None:
+        asyncio.run(history.show(_recording(context), as_json=as_json))
+
+
+@history_app.command(name="export")
+def history_export(
+    context: typer.Context,
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A new file; else standard output.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="parquet or csv.")] = "parquet",
+    metric: Metrics = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", help="As vm=vm-101|vm-102; may be repeated.", show_default=False),
+    ] = None,
+    start: Annotated[str, typer.Option("--from", help="now-30d, ISO 8601 or epoch.")] = "0",
+    end: Annotated[str, typer.Option("--to", help="As --from.")] = "now",
+    tier: Annotated[str, typer.Option("--tier", help="raw, 10m or 1h.")] = "raw",
+) -> None:
+    """Write points, or roll-ups, to a Parquet or CSV file."""
+    request = export_request(form, metric or ["*"], label or [], start, end, tier)
+    asyncio.run(history.export(_recording(context), request, output))
+
+
+@history_app.command(name="import")
+def history_import(
+    context: typer.Context,
+    *,
+    files: Annotated[list[Path], typer.Argument(help="Parquet or CSV files.")],
+) -> None:
+    """Store points exported elsewhere: columns metric, time, value and labels or tags."""
+    asyncio.run(history.import_files(_recording(context), files))
+
+
+@history_app.command(name="verify")
+def history_verify(context: typer.Context) -> None:
+    """Read everything and say what is wrong."""
+    asyncio.run(history.work(_recording(context), "verify"))
+
+
+@history_app.command(name="compact")
+def history_compact(context: typer.Context) -> None:
+    """Move all points into files and roll them up, now."""
+    asyncio.run(history.work(_recording(context), "compact"))
+
+
+@history_app.command(name="backup")
+def history_backup(context: typer.Context) -> None:
+    """Bring the copy in the folder's backup folder up to date."""
+    asyncio.run(history.work(_recording(context), "backup"))
+
+
+@history_app.command(name="set-aside")
+def history_set_aside(
+    context: typer.Context,
+    *,
+    file: Annotated[Path, typer.Argument(help="As the message about the damage names it.")],
+) -> None:
+    """Go on without a damaged file; it is moved, never deleted."""
+    asyncio.run(history.work(_recording(context), "set-aside", path=file))
+
+
+@app.command()
+def backfill(
+    *,
+    start: Annotated[
+        str, typer.Option("--from", help="now-400d, ISO 8601 or epoch.")
+    ] = f"now-{history.LOOK_BACK_DAYS}d",
+    end: Annotated[str, typer.Option("--to", help="As --from.")] = "now",
+    metric: Metrics = None,
+    config: Config = None,
+) -> None:
+    """Copy the history that OVHcloud still serves into the recording.
+
+    Days are copied newest first. What was broken off goes on where it stopped.
+    """
+    first, last = history.Span(start, end).read()
+    settings = recording_settings(load_settings(config))
+    configure_logs("error", settings.log_format)
+    asked = {"metrics": metric or [], "start_ms": first, "end_ms": last}
+    asyncio.run(history.work(settings, "backfill", **asked))
+
+
+def _recording(context: typer.Context) -> Settings:
+    settings = recording_settings(load_settings(context.obj, need_account=False))
+    configure_logs("error", settings.log_format)
+    return settings
 
 
 @app.callback(invoke_without_command=True)

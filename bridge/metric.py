@@ -91,6 +91,25 @@ class Metric:
             "only OVHcloud's own history has it"
         )
 
+    def absence(self, reason: str) -> str | None:
+        """Say that nobody has this metric here; None for one that every history can have.
+
+        Args:
+            reason: Why it was not given.
+        """
+        own = self.unrecorded or self.not_at_ovhcloud
+        return own if own is None or reason == own else f"{own} ({reason})"
+
+    @property
+    def not_at_ovhcloud(self) -> str | None:
+        """Say why OVHcloud's own history does not have this metric; None where it does."""
+        if self.ovhcloud:
+            return None
+        return (
+            f"{self.name} exists only where the bridge has recorded it (setting history_dir); "
+            "OVHcloud's own history does not have it"
+        )
+
 
 def uncatalogued(name: str) -> Metric:
     """Return what is known of a metric outside the catalogue: its name."""

@@ -314,7 +314,7 @@ class LabelEra:
 
     Attributes:
         kind: What the object is.
-        datacenter: Its ``datacenter`` tag; empty for a global datastore.
+        datacenter: Its ``datacenter`` tag, empty where its series have none.
         value: Its object label: moRef, host name or datastore name.
         labels: The labels, sorted by key.
         since_ms: When they were first seen, inclusive.

@@ -37,6 +37,7 @@ __all__ = [
 
 _LONGEST_VALUE = 60
 _WEB = frozenset({"http", "https"})
+_SOURCES = frozenset({"recording", "opentsdb", "ovhcloud"})
 
 
 class SettingsError(Exception):
@@ -151,8 +152,8 @@ class Settings(BaseSettings):
     )
     opentsdb_url: str | None = Field(
         default=None,
-        description="An OpenTSDB 2.3 or 2.4 server to take all series from, instead of "
-        "OVHcloud's history; the address without `/api`.",
+        description="An OpenTSDB 2.3 or 2.4 server to take series from; the address without "
+        "`/api`.",
     )
     opentsdb_user: str | None = Field(
         default=None, description="User for that server, with `opentsdb_password`."
@@ -162,6 +163,40 @@ class Settings(BaseSettings):
     )
     opentsdb_token: SecretStr | None = Field(
         default=None, description="Bearer token for that server, instead of user and password."
+    )
+    history_dir: Path | None = Field(
+        default=None,
+        description="Folder of the recording, on a local disk; one bridge a folder. "
+        "When not set, `serve` records in `~/.local/share/vscope-bridge`.",
+    )
+    record: bool = Field(
+        default=True, description="Whether every reading of the inventory is recorded there."
+    )
+    history_order: tuple[str, ...] = Field(
+        default=("recording", "opentsdb", "ovhcloud"),
+        description="Where series come from: for each series and hour, the first of these that "
+        "has data; what is left out is not asked.",
+    )
+    history_raw_days: int = Field(
+        default=60, ge=1, le=36_500, description="Days for which recorded points are kept."
+    )
+    history_10m_days: int = Field(
+        default=365,
+        ge=0,
+        le=36_500,
+        description="Days for which their roll-up to 10 minutes is kept; 0 makes none.",
+    )
+    history_1h_days: int = Field(
+        default=1826,
+        ge=0,
+        le=36_500,
+        description="Days for which their roll-up to 1 hour is kept; 0 makes none.",
+    )
+    history_memory_mb: int = Field(
+        default=256,
+        ge=64,
+        le=1_048_576,
+        description="Memory the recording's database may use, in MiB.",
     )
     diskspace_unit: Literal["kB", "GB"] = Field(
         default="kB",
@@ -179,6 +214,15 @@ class Settings(BaseSettings):
         default=2_000_000, ge=1, description="Most points one sub-query may read."
     )
     max_series: int = Field(default=2_000, ge=1, description="Most series one target may answer.")
+    max_rows: int = Field(
+        default=100_000, ge=1, description="Most rows one answer of `/rows` may have."
+    )
+    max_live_age_s: int = Field(
+        default=900,
+        ge=1,
+        description="Seconds after which a reading of the inventory is too old for the live "
+        "tables of `/rows`.",
+    )
     max_targets: int = Field(default=100, ge=1, description="Most targets in one request.")
     max_body_bytes: int = Field(
         default=4_194_304, ge=1024, description="Largest request body, in bytes."
@@ -283,6 +327,13 @@ class Settings(BaseSettings):
             parts = urlsplit(origin)
             if origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in _WEB:
                 raise ValueError("expected origins such as https://grafana.example.org")
+        return value
+
+    @field_validator("history_order")
+    @classmethod
+    def _known_sources(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) < len(value) or not set(value) <= _SOURCES:
+            raise ValueError(f"expected some of {', '.join(sorted(_SOURCES))}, each once")
         return value
 
     @field_validator("metrics_hosts")

@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 PATIENCE_S = 60
@@ -27,8 +27,12 @@ def environment(**more: str) -> dict[str, str]:
     return kept | more
 
 
+#: How the command is run from this folder; an installed one has a name.
+PROGRAM = (sys.executable, "-m", "bridge")
+
+
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "bridge", *arguments]
+    return [*PROGRAM, *arguments]
 
 
 def run(
@@ -76,10 +80,12 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(*arguments: str, cwd: Path, **env: str) -> Iterator[Running]:
+def running(
+    *arguments: str, cwd: Path, program: Sequence[str] = PROGRAM, **env: str
+) -> Iterator[Running]:
     """Start a command with one stream of output; kill it in the end if it still runs."""
     with subprocess.Popen(
-        command(*arguments),
+        [*program, *arguments],
         env=environment(HOME=str(cwd), **env),
         cwd=cwd,
         stdout=subprocess.PIPE,

@@ -21,7 +21,6 @@ from bridge.commands import progress as progress_module
 from bridge.commands.check import run_check
 from bridge.commands.errors import CommandError, UsageError
 from bridge.commands.login import Application, print_policy, run_login
-from bridge.commands.moments import parse_moment
 from bridge.commands.query import Asked, Format, Rows, run_query, write_rows
 from bridge.commands.rights import Rule, missing_rules, reading_rules, token_rules
 from bridge.demo import DemoOptions, create_simulator, demo_account
@@ -95,6 +94,36 @@ async def test_check_of_a_wrong_key(simulator: str, capsys: pytest.CaptureFixtur
     assert not well
     assert lines[1].startswith("failed   credential  demo: ")
     assert wrong.get_secret_value() not in "\n".join(lines)
+
+
+async def test_check_names_the_protocol_in_use(
+    simulator: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def about(subject: str, lines: list[str]) -> str:
+        (line,) = [line for line in lines if line.split()[1] == subject]
+        return line
+
+    well, lines = await checked(settings_for(simulator), capsys)
+    assert well
+    assert re.fullmatch(r"ok .* history at \S+/warp10 and \S+/opentsdb", about("token", lines))
+    assert re.fullmatch(r"ok .*: Warp 10, because it is preferred", about("protocol", lines))
+    settings = settings_for(simulator).model_copy(update={"protocol": "opentsdb"})
+    well, lines = await checked(settings, capsys)
+    assert re.fullmatch(r"ok .*: OpenTSDB, because protocol is set .*", about("protocol", lines))
+
+
+async def test_check_warns_where_warp10_does_not_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with serving(create_simulator(DemoOptions(vms=5, hosts=2, datacenters=1))) as url:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            fault = {"target": "warp10", "mode": "status", "status": 503}
+            await client.post(f"{url}/_simulator/faults", json=fault)
+        well, lines = await checked(settings_for(url), capsys)
+    assert well
+    (line,) = [line for line in lines if line.split()[1] == "protocol"]
+    assert line.startswith("warning  protocol")
+    assert re.search(r"OpenTSDB, because OVHcloud's history of \S+ \(Warp 10\) failed", line)
 
 
 async def test_check_without_token_and_with_expiry(capsys: pytest.CaptureFixture[str]) -> None:
@@ -331,26 +360,11 @@ def test_tables() -> None:
     assert write_rows(empty, Format.JSON) == "[]"
 
 
-@pytest.mark.parametrize(
-    ("text", "milliseconds"),
-    [
-        ("now", 1_767_225_600_000),
-        ("now-6h", 1_767_204_000_000),
-        (" now - 2d ", 1_767_052_800_000),
-        ("1767225600", 1_767_225_600_000),
-        ("1767225600123", 1_767_225_600_123),
-        ("2026-01-01T00:00:00Z", 1_767_225_600_000),
-        ("2026-01-01T01:00+01:00", 1_767_225_600_000),
-    ],
-)
-def test_moments(text: str, milliseconds: int) -> None:
-    assert parse_moment(text, now=NOW) == milliseconds
-
-
-@pytest.mark.parametrize("text", ["", "soon", "now+1h", "now-1q", "now-99999999999y", "2026-13-01"])
-def test_wrong_moments(text: str) -> None:
-    with pytest.raises(UsageError):
-        parse_moment(text, now=NOW)
+async def test_a_time_that_is_none_is_a_usage_error() -> None:
+    settings = given_settings()
+    for asked in (Asked("vscope.vm.net.rx", start="soon"), Asked("vscope.vm.net.rx", end="x")):
+        with pytest.raises(UsageError, match="is no time; expected now-6h"):
+            await run_query(settings, asked)
 
 
 # --- progress ----------------------------------------------------------------------------

@@ -11,10 +11,11 @@ import pytest
 
 from bridge import __version__
 from bridge.cli import run
+from bridge.ovh.live import LIVE_KINDS, live_columns
 from bridge.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 TEXTS = {path: path.read_text(encoding="utf-8") for path in DOCUMENTS}
 OPERATIONS = ROOT / "docs" / "operations.md"
 
@@ -26,7 +27,8 @@ def slugs(text: str) -> set[str]:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", TEXTS[path]):
+    pictures = re.findall(r'(?:src|srcset)="([^"]+)"', TEXTS[path])
+    for target in [*re.findall(r"\]\(([^)]+)\)", TEXTS[path]), *pictures]:
         if "://" in target:
             continue
         name, _, anchor = target.partition("#")
@@ -70,6 +72,16 @@ def code_of(text: str) -> list[str]:
     return [*blocks, *re.findall(r"`([^`\n]+)`", text)]
 
 
+def test_every_figure_is_documented() -> None:
+    table = TEXTS[OPERATIONS].partition("## Figures")[2].partition("\n## ")[0]
+    documented = {
+        name.removesuffix("_total").removesuffix("_info")
+        for name in re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)
+    }
+    sources = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("bridge/**/*.py"))
+    assert documented == set(re.findall(r'"(vscope_bridge(?:_\w+)?)"', sources))
+
+
 def test_first_screen_has_both_commands() -> None:
     first = TEXTS[ROOT / "README.md"].splitlines()[:6]
     assert any(line.startswith("    make demo") for line in first)
@@ -81,7 +93,8 @@ def test_settings_named_in_documents_exist() -> None:
         for name in re.findall(r"`([a-z]+_[a-z_]+)`", text):
             if name.split("_")[0] in {"deadline", "poll", "max", "log", "calls", "metrics"}:
                 known = {*Settings.model_fields, "calls_per_minute", "metrics_user"}
-                assert name in known | events(), name
+                columns = {one.name for kind in LIVE_KINDS for one in live_columns(kind)}
+                assert name in known | columns | events(), name
 
 
 def events() -> set[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.demo import demo_account
 from bridge.demo.apiv6.credentials import APPLICATION_SECRET, CONSUMER_KEY
@@ -92,6 +93,7 @@ log_level = "debug"
 poll_interval_s = 1
 deadline_s = 5
 metrics_hosts = ["127.0.0.1"]
+record = false
 protocol = "{protocol}"
 {more_settings}
 
@@ -201,6 +203,13 @@ def test_a_dead_machine_ends_although_the_front_end_draws_it_on(stand: Stand) ->
 QUERY = "avg:5m-avg:vscope.vm.cpu.usage.perc{cluster=*}"
 
 
+def evaluate(stand: Stand) -> httpx.Response:
+    """Ask as an alert rule on the OpenTSDB datasource does."""
+    query = {"metric": "vscope.vm.cpu.usage.perc", "aggregator": "avg", "tags": {"vm": "*"}}
+    body = {"start": "15m-ago", "queries": [{**query, "downsample": "1m-avg"}]}
+    return stand.client.post("/api/query", json=body, headers={"FromAlert": "true"})
+
+
 @pytest.mark.parametrize("protocol", ["opentsdb", "warp10"])
 def test_stalled_history_is_504_within_the_deadline(stand: Stand, protocol: str) -> None:
     assert stand.series(1, QUERY).status_code == 200
@@ -212,6 +221,9 @@ def test_stalled_history_is_504_within_the_deadline(stand: Stand, protocol: str)
     assert slow.status_code == 504, slow.text
     assert slow.json()["error"]["code"] == 504
     assert "did not answer within" in slow.json()["message"]
+    alert = evaluate(stand)
+    assert alert.status_code == 504, alert.text
+    assert "did not answer within" in alert.json()["error"]["message"]
     httpx.delete(faults).raise_for_status()
     assert stand.series(30, QUERY).status_code == 200
 
@@ -239,6 +251,9 @@ def test_killing_ovhcloud_gives_clear_errors_and_recovery(stand: Stand) -> None:
     refused = stand.series(30, QUERY)
     assert refused.status_code == 502
     assert "127.0.0.1 refused the connection" in refused.json()["message"]
+    alert = evaluate(stand)
+    assert alert.status_code == 502
+    assert "127.0.0.1 refused the connection" in alert.json()["error"]["message"]
     for _ in range(400):
         unready = stand.client.get("/readyz")
         if unready.status_code == 503:
@@ -246,12 +261,16 @@ def test_killing_ovhcloud_gives_clear_errors_and_recovery(stand: Stand) -> None:
         time.sleep(0.05)
     assert unready.status_code == 503
     assert "pcc-37-187-228-180" in unready.json()["message"]
-    # The inventory as last read stays there for people.
+    # The inventory as last read stays there for people, and not for alert rules.
+    rows = stand.client.get("/rows", params={"target": "live:vm"})
+    assert rows.status_code == 503
+    assert "is failed" in rows.json()["message"]
+    assert stand.client.get("/rows", params={"target": QUERY}).status_code == 502
     assert stand.client.post("/search", json={"target": "clusters()"}).json()
     stand.start_simulator()
     stand.wait_until_ready()
     for _ in range(400):
-        if stand.series(30, QUERY).status_code == 200:
+        if stand.series(30, QUERY).status_code == evaluate(stand).status_code == 200:
             break
         time.sleep(0.05)
     assert stand.series(30, QUERY).json()
@@ -303,3 +322,37 @@ def test_no_secret_leaves_the_process(stand: Stand) -> None:
     ours = base64.b64encode(f"grafana:{PASSWORD}".encode()).decode()
     for secret in (APPLICATION_SECRET, CONSUMER_KEY, token, basic, PASSWORD, TOKEN, ours):
         assert secret not in told
+
+
+def test_the_bridges_own_figures_follow_what_happens(stand: Stand) -> None:
+    stand.wait_until_ready()
+    assert stand.series(1, "avg:vscope.vm.cpu.usage.perc").status_code == 200
+
+    def figures() -> dict[str, float]:
+        found = {}
+        for family in text_string_to_metric_families(stand.client.get("/metrics").text):
+            for sample in family.samples:
+                labels = ",".join(f"{key}={text}" for key, text in sorted(sample.labels.items()))
+                found[f"{sample.name}{{{labels}}}"] = sample.value
+        return found
+
+    service = "service=pcc-37-187-228-180"
+    first = figures()
+    assert first[f"vscope_bridge_service_state{{{service},state=ok}}"] == 1
+    assert first[f"vscope_bridge_token_state{{{service},state=offered}}"] == 1
+    assert first[f"vscope_bridge_objects{{kind=vm,{service}}}"] >= 60
+    polled = first[f"vscope_bridge_service_polled_timestamp_seconds{{{service}}}"]
+    assert time.time() - 60 < polled <= time.time() + 1
+    assert first["vscope_bridge_ovh_calls_total{account=demo}"] > 0
+    assert first["vscope_bridge_upstream_left_alone{host=127.0.0.1}"] == 0
+    assert first["vscope_bridge_event_loop_lag_seconds_count{}"] > 0
+    stand.simulator.end(signal.SIGKILL)
+    for _ in range(100):
+        if figures()[f"vscope_bridge_service_state{{{service},state=failed}}"] == 1:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the figures never said that the service failed")
+    for _ in range(6):
+        stand.series(1, "avg:vscope.vm.cpu.usage.perc")
+    assert figures()["vscope_bridge_upstream_left_alone{host=127.0.0.1}"] == 1

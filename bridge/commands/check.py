@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -18,14 +19,18 @@ from bridge.ovh.errors import OvhNotGrantedError
 from bridge.ovh.token import TokenKeeper
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from bridge.app import Bridge
     from bridge.ovh.objects import ServiceInventory
     from bridge.settings import Account, Settings
+    from bridge.sources.ovhcloud import Protocol
 
 METRIC = "vscope.vm.cpu.usage.perc"
 LOOK_BACK_MS = 3_600_000
+PROTOCOLS: Mapping[Protocol, str] = MappingProxyType(
+    {"warp10": "Warp 10", "opentsdb": "OpenTSDB", "auto": "either"}
+)
 
 
 class Verdict(StrEnum):
@@ -178,10 +183,13 @@ async def _history(
     except BridgeError as error:
         yield _failed("history", _about(service, error))
         return
-    history = bridge.histories.get(service.name)
-    way = f", by {history.protocol}" if history and history.protocol else ""
-    text = f"{service.name}: {len(answer.series)} series of {METRIC} in the last hour{way}"
+    text = f"{service.name}: {len(answer.series)} series of {METRIC} in the last hour"
     yield _ok("history", text) if answer.series else _warning("history", text)
+    history = bridge.histories.get(service.name)
+    if history is not None and history.protocol is not None:
+        fallen_back = history.protocol == "opentsdb" and settings.protocol == "auto"
+        named = f"{service.name}: {PROTOCOLS[history.protocol]}, because {history.reason}"
+        yield _warning("protocol", named) if fallen_back else _ok("protocol", named)
 
 
 def _about(service: ServiceInventory, error: BridgeError) -> str:

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ import typer
 import bridge
 from bridge.app import create_app
 from bridge.commands.errors import CommandError
+from bridge.commands.past import RECORDED_DAYS, make_past
 from bridge.commands.pipes import closed
 from bridge.commands.progress import progress
 from bridge.demo import demo_account
@@ -38,8 +40,13 @@ STOP_S = 5.0
 METRIC = "vscope.vm.cpu.usage.perc"
 
 
-def run_demo(options: DemoOptions, port: int) -> None:
+def run_demo(options: DemoOptions, port: int, *, recorded_days: int = RECORDED_DAYS) -> None:
     """Serve simulator and bridge until told to stop, and end both.
+
+    Args:
+        options: What is simulated.
+        port: Of the bridge.
+        recorded_days: How long the bridge is made to have been recording already.
 
     Raises:
         ListenError: the port cannot be listened on.
@@ -47,7 +54,13 @@ def run_demo(options: DemoOptions, port: int) -> None:
     """
     configure_logs("warning")
     listening = listen(HOST, port)
-    with listening, _simulator(options) as (simulator, simulator_url):
+    with (
+        listening,
+        tempfile.TemporaryDirectory(prefix="vscope-demo-") as folder,
+        _simulator(options) as (simulator, simulator_url),
+    ):
+        if recorded_days:
+            asyncio.run(make_past(options, Path(folder), recorded_days))
         # The simulator counts no calls, so the first reading need not be spread out.
         account = demo_account(simulator_url).model_copy(update={"calls_per_minute": 6_000})
         settings = given_settings(
@@ -55,6 +68,7 @@ def run_demo(options: DemoOptions, port: int) -> None:
             accounts=(account,),
             metrics_hosts=(HOST,),
             poll_interval_s=POLL_INTERVAL_S,
+            history_dir=Path(folder),
             log_level="warning",
         )
 
@@ -115,10 +129,10 @@ def _text(options: DemoOptions, url: str, simulator_url: str) -> str:
         f"Simulated OVHcloud  {simulator_url}/1.0  ({options.vms} VMs on {options.hosts} hosts)",
         f"vScope bridge       {url}",
         "",
-        f"Grafana: add a SimpleJSON or a JSON (simPod) datasource with the URL {url}",
-        "Here: copy any of these lines into another terminal.",
+        f"Grafana: add an OpenTSDB, Infinity, JSON (simPod) or SimpleJSON datasource, URL {url}",
+        "Here: open that address in a browser, or copy any of these lines into another terminal.",
     ]
-    for title, path, body in _examples(history=options.offer_token):
+    for title, path, body in _examples():
         data = json.dumps(body, separators=(",", ":"))
         lines += [
             "",
@@ -128,7 +142,7 @@ def _text(options: DemoOptions, url: str, simulator_url: str) -> str:
     return "\n".join([*lines, "", "Ctrl-C ends both."])
 
 
-def _examples(*, history: bool) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _examples() -> Iterator[tuple[str, str, dict[str, Any]]]:
     now = time.time()
     span = {
         "range": {"from": _iso(now - SHOWN_S), "to": _iso(now)},
@@ -137,16 +151,16 @@ def _examples(*, history: bool) -> Iterator[tuple[str, str, dict[str, Any]]]:
     }
     grouped = f"avg:{METRIC}{{cluster=*}}"
     yield "SimpleJSON: find metrics", "/search", {"target": "vm.cpu"}
-    if history:
-        target = {"refId": "A", "target": grouped, "type": "timeserie"}
-        yield "SimpleJSON: processor use of each cluster", "/query", {**span, "targets": [target]}
+    target = {"refId": "A", "target": grouped, "type": "timeserie"}
+    yield "SimpleJSON: processor use of each cluster", "/query", {**span, "targets": [target]}
     yield "simPod JSON: metrics to choose from", "/metrics", {"metric": "", "payload": {}}
     variable = {"payload": {"target": "clusters()"}, "range": span["range"]}
     yield "simPod JSON: values of a template variable", "/variable", variable
-    if history:
-        simpod = {"refId": "A", "target": f"max:{METRIC}", "payload": {}}
-        body = {**span, "targets": [simpod]}
-        yield "simPod JSON: the busiest virtual machine at any time", "/query", body
+    simpod = {"refId": "A", "target": f"max:{METRIC}", "payload": {}}
+    body = {**span, "targets": [simpod]}
+    yield "simPod JSON: the busiest virtual machine at any time", "/query", body
+    ready = {"metric": "vscope.vm.cpu.ready", "vm_name": "batch*"}
+    yield "Rows for Infinity, scripts and spreadsheets", "/rows", ready
     table = {"refId": "A", "target": "live:host", "type": "table"}
     yield "Live table: the hosts as they are now", "/query", {**span, "targets": [table]}
 

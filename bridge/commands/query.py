@@ -15,13 +15,13 @@ import orjson
 
 from bridge.app import open_bridge
 from bridge.commands.errors import CommandError, UsageError
-from bridge.commands.moments import parse_moment
 from bridge.commands.progress import progress
 from bridge.engine.grammar import LiveTarget, parse_target
 from bridge.engine.parts import format_downsample
 from bridge.engine.steps import choose_step
 from bridge.errors import BadRequestError
 from bridge.model import Downsample, Query, Window
+from bridge.moments import parse_moment
 from bridge.ovh.live import live_table
 
 if TYPE_CHECKING:
@@ -118,7 +118,10 @@ def _moment(at_ms: int) -> str:
 
 
 def _read(asked: Asked, now: float) -> tuple[SeriesTarget | LiveTarget, Window]:
-    window = Window(parse_moment(asked.start, now=now), parse_moment(asked.end, now=now))
+    try:
+        window = Window(parse_moment(asked.start, now=now), parse_moment(asked.end, now=now))
+    except BadRequestError as error:
+        raise UsageError(error.message) from None
     if window.start_ms >= window.end_ms:
         raise UsageError(f"--from {asked.start} is not before --to {asked.end}")
     try:

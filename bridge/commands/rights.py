@@ -28,7 +28,7 @@ class Rule:
 
 
 OWN_RULES = (Rule("GET", "/auth/currentCredential"), Rule("GET", "/auth/details"))
-"""To show validity, expiry and rights; nothing else needs them."""
+"""To show validity, expiry and rights, and to record when the credential expires."""
 
 TOKEN_CALLS = ("metricsToken", "getVscopeMetricsToken")
 """Names of the call that gives the vScope token, today's first (reference: ovh 0)."""

@@ -6,6 +6,7 @@ import asyncio
 import math
 import signal
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from bridge.settings import Settings
 
+HISTORY_DIR = Path("~/.local/share/vscope-bridge")
+"""Where recordings go when no setting says so."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -37,6 +41,9 @@ def run_bridge(settings: Settings, read_again: Callable[[], Settings]) -> None:
         StartError: the application did not start.
     """
     configure_logs(settings.log_level, settings.log_format)
+    given = settings
+    if settings.record:
+        settings = recording_settings(settings)
     listening = listen(settings.host, settings.port)
     admission = Admission(settings.credentials)
     tls = _tls(settings)
@@ -58,7 +65,7 @@ def run_bridge(settings: Settings, read_again: Callable[[], Settings]) -> None:
             unused=sorted(
                 name
                 for name in type(new).model_fields
-                if name not in reloaded and getattr(new, name) != getattr(settings, name)
+                if name not in reloaded and getattr(new, name) != getattr(given, name)
             ),
         )
 
@@ -81,6 +88,13 @@ def run_bridge(settings: Settings, read_again: Callable[[], Settings]) -> None:
         trusted_proxies=settings.trusted_proxies,
     )
     log.info("stopped")
+
+
+def recording_settings(settings: Settings) -> Settings:
+    """Return settings that name a folder of the recording."""
+    if settings.history_dir is not None:
+        return settings
+    return settings.model_copy(update={"history_dir": HISTORY_DIR.expanduser()})
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -157,6 +157,17 @@ class FleetShelf:
                     break
         return found
 
+    def sampled(self, metric: str, stamps_s: NDArray[np.int64]) -> list[StoredSeries]:
+        """Return every series of a metric as if it were sampled at these epoch seconds."""
+        rows = self._rows[metric]
+        stamps = np.broadcast_to(stamps_s, (len(rows), len(stamps_s)))
+        values = self._values(metric, rows, stamps)
+        return [
+            StoredSeries(row.name, stamps_s[known] * 1_000_000, line[known])
+            for row, line in zip(rows, values, strict=True)
+            for known in [~np.isnan(line)]
+        ]
+
     def _matching(
         self, metric: Selector, labels: Mapping[str, Selector]
     ) -> dict[str, tuple[_Row, ...]]:

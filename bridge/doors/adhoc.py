@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from bridge.catalog import SERVICE_LABELS
 from bridge.doors.fields import choice_texts, shown
 from bridge.doors.http import kind_of
-from bridge.engine.engine import SERVICE_LABELS
 from bridge.engine.filters import literals
 from bridge.engine.lexemes import exactly
 from bridge.errors import BadRequestError

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -149,17 +149,53 @@ def encode_rows(
     Args:
         series: Stamps, values and the labels' cells, the same number of cells for each.
     """
-    rows: list[bytes] = []
-    for stamps_ms, values, cells in series:
-        if not len(stamps_ms):
-            continue
-        labels = b"," + b"".join(orjson.dumps(cell) + b"," for cell in cells)
-        stamps, numbers = column(stamps_ms).split(b","), column(values).split(b",")
-        rows += [
-            b"[" + stamp + labels + number + b"]"
-            for stamp, number in zip(stamps, numbers, strict=True)
-        ]
-    if not rows:
-        return b"[]"
-    order = np.argsort(np.concatenate([one[0] for one in series]), kind="stable")
-    return b"[" + b",".join([rows[index] for index in order.tolist()]) + b"]"
+    lines = [
+        (stamps, values, b"," + b"".join(orjson.dumps(cell) + b"," for cell in cells))
+        for stamps, values, cells in series
+    ]
+    return b"".join(interleave(lines, opening=b"[[", between=b"],[", closing=b"]]")) or b"[]"
+
+
+def interleave(
+    series: Sequence[tuple[Stamps, Values, bytes]],
+    *,
+    opening: bytes,
+    between: bytes,
+    closing: bytes,
+    stamps_as: Callable[[Stamps], list[bytes]] | None = None,
+) -> Iterator[bytes]:
+    """Write the points of all series sorted by time, some thousand at a time.
+
+    Each point is its stamp, the middle of its series, its value; points of one stamp keep
+    the order of the series. Without points nothing is written at all.
+
+    Args:
+        series: Stamps, values and the middle.
+        opening: Stands before the first point.
+        between: Stands between two points.
+        closing: Stands behind the last point.
+        stamps_as: Writes stamps; as JSON numbers where not given.
+    """
+    write = stamps_as or (lambda stamps: column(stamps).split(b","))
+    middles = [middle for _, _, middle in series]
+    lengths = [len(stamps) for stamps, _, _ in series]
+    if not sum(lengths):
+        return
+    stamps = np.concatenate([one[0] for one in series])
+    values = np.concatenate([one[1] for one in series])
+    owners = np.repeat(np.arange(len(series)), lengths)
+    order = np.argsort(stamps, kind="stable")
+    for start in range(0, len(order), _ROWS_AT_ONCE):
+        rows = order[start : start + _ROWS_AT_ONCE]
+        parts = [between] * (4 * len(rows))
+        if start == 0:
+            parts[0] = opening
+        parts[1::4] = write(stamps[rows])
+        parts[2::4] = [middles[owner] for owner in owners[rows].tolist()]
+        parts[3::4] = column(values[rows]).split(b",")
+        yield b"".join(parts)
+    yield closing
+
+
+#: Rows of a table written between two turns of the event loop.
+_ROWS_AT_ONCE = 4_096

@@ -49,6 +49,8 @@ class Limits:
         max_body_bytes: Longest body.
         max_targets: Most targets.
         max_series: Most series of one target.
+        max_rows: Most rows of one answer of ``/rows``.
+        max_live_age_s: Oldest reading of the inventory that ``/rows`` answers from.
         source_step_ms: The history's own step; no finer one is chosen.
         options_s: Seconds that lists of choices wait for the history.
     """
@@ -56,6 +58,8 @@ class Limits:
     max_body_bytes: int = 4 * 1024 * 1024
     max_targets: int = 100
     max_series: int = 2_000
+    max_rows: int = 100_000
+    max_live_age_s: float = 900.0
     source_step_ms: int = 300_000
     options_s: float = 8.0
 
@@ -66,6 +70,8 @@ class Limits:
             max_body_bytes=settings.max_body_bytes,
             max_targets=settings.max_targets,
             max_series=settings.max_series,
+            max_rows=settings.max_rows,
+            max_live_age_s=settings.max_live_age_s,
             source_step_ms=settings.source_step_s * 1000,
             options_s=min(8.0, settings.deadline_s / 2),
         )

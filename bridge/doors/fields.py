@@ -7,11 +7,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bridge.doors.http import kind_of
+from bridge.engine.parts import parse_downsample
 from bridge.errors import BadRequestError
 from bridge.model import Window
+from bridge.moments import parse_moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import tzinfo
 
 #: 2200-01-01, the latest moment that may be asked for; the earliest is 1970-01-01.
 LATEST_MS = 7_258_118_400_000
@@ -55,6 +58,60 @@ def read_window(body: Mapping[str, Any]) -> Window:
     if start > end:
         raise BadRequestError("the range ends before it starts", field="range.to")
     return Window(start, end)
+
+
+def read_span(start: str, end: str, *, now: float, zone: tzinfo) -> Window:
+    """Read ``from`` and ``to``, each a time as people write them.
+
+    Args:
+        start: The text of ``from``.
+        end: The text of ``to``.
+        now: Epoch seconds.
+        zone: Of times without an offset.
+
+    Raises:
+        BadRequestError: One is unreadable or outside 1970 to 2200, or they are reversed.
+    """
+    window = Window(
+        _moment("from", start, now=now, zone=zone), _moment("to", end, now=now, zone=zone)
+    )
+    if window.start_ms > window.end_ms:
+        raise BadRequestError("the range ends before it starts", field="to")
+    return window
+
+
+def read_interval(text: str, field: str) -> int | None:
+    """Read a width in milliseconds, or with a unit (``30s``); None when empty.
+
+    Raises:
+        BadRequestError: It is neither.
+    """
+    text = text.strip()
+    if not text:
+        return None
+    if text.isdecimal():
+        return positive({field: text}, field)
+    try:
+        spec = parse_downsample(text)
+    except BadRequestError as error:
+        raise error.within(field) from None
+    if spec.calendar or not spec.interval_ms or "-" in text:
+        raise BadRequestError(
+            f"expected an interval such as 5m, or milliseconds, found {shown(text)}", field=field
+        )
+    return spec.interval_ms
+
+
+def _moment(field: str, text: str, *, now: float, zone: tzinfo) -> int:
+    try:
+        moment = parse_moment(text, now=now, zone=zone)
+    except BadRequestError as error:
+        raise error.within(field) from None
+    if not 0 <= moment <= LATEST_MS:
+        raise BadRequestError(
+            f"expected a time from 1970 to 2200, found {shown(text)}", field=field
+        )
+    return moment
 
 
 def _number(value: Any) -> float | None:
@@ -111,7 +168,7 @@ def choice_texts(value: Any, field: str) -> tuple[str, ...]:
             case str():
                 texts.append(one)
             case int() | float():
-                texts.append(f"{one:g}" if isinstance(one, float) else str(one))
+                texts.append(f"{one:.15g}" if isinstance(one, float) else str(one))
             case _:
                 raise BadRequestError(f"expected a text, found {kind_of(one)}", field=field)
     return tuple(text for text in texts if text)

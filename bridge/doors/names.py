@@ -15,6 +15,7 @@ import structlog
 from bridge.catalog import OBJECT_LABEL, Kind, Metric, uncatalogued
 from bridge.engine.filters import match_all
 from bridge.errors import BadRequestError, BridgeError
+from bridge.offload import in_slices
 from bridge.ovh.choices import Choice
 from bridge.ovh.live import live_rows
 from bridge.ovh.order import natural_key
@@ -113,6 +114,18 @@ async def label_values(
     return known or inventory_values(doorway.snapshot(), metric.kind, key, filters)
 
 
+async def values_of_all(doorway: Doorway, metric: Metric) -> dict[str, tuple[Choice, ...]]:
+    """Return the values of each of a metric's labels, from one look-up.
+
+    Outside the catalogue the labels are those its series have now.
+    """
+    series = await _lookup(doorway, metric.name, ())
+    keys = metric.all_labels or tuple(sorted({key for tags in series for key in tags}))
+    snapshot, kind = doorway.snapshot(), metric.kind
+    found = (_named(kind, key, series) or inventory_values(snapshot, kind, key) for key in keys)
+    return dict(zip(keys, await in_slices(found, 0), strict=True))
+
+
 async def all_values(doorway: Doorway, key: str) -> tuple[Choice, ...]:
     """Return the values of a label over all metrics: history and inventory together."""
     representatives = _representatives(doorway.engine.metrics().values(), key)
@@ -191,6 +204,10 @@ def _sorted(choices: Iterable[Choice]) -> tuple[Choice, ...]:
 
 def _objects(snapshot: Snapshot, kind: Kind) -> Iterator[dict[str, str]]:
     """Yield the labels of every object of a kind, as its series carry them."""
+    if kind is Kind.ACCOUNT:
+        accounts = {service.account for service in snapshot.services.values()}
+        yield from ({"account": name} for name in sorted(accounts))
+        return
     table = {Kind.DATASTORE: "filer", Kind.HOST: "host", Kind.VM: "vm"}.get(kind)
     if table is None:
         return

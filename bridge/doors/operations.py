@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from bridge import __version__
 from bridge.doors.http import JsonResponse, both, error_body
+from bridge.doors.page.html import wants_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,20 +16,30 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from bridge.doors.http import Endpoint
+
 #: Whether questions can be answered, and if not, why, in words.
 Readiness = tuple[bool, tuple[str, ...]]
 
 
-def routes(readiness: Callable[[], Readiness]) -> list[Route]:
+def routes(readiness: Callable[[], Readiness], home: Endpoint | None = None) -> list[Route]:
     """Return ``/``, ``/healthz`` and ``/readyz``.
 
     Args:
         readiness: Asked at every ``/readyz``; must not block.
+        home: Answers ``/`` for a browser.
     """
 
-    async def root(_: Request) -> Response:
-        """Answer a datasource's test, without any upstream call."""
-        return JsonResponse({"status": "ok", "name": "vscope-bridge", "version": __version__})
+    async def root(request: Request) -> Response:
+        """Answer a browser with a page, a datasource's test without any upstream call."""
+        accept = request.headers.get("accept", "")
+        if home is not None and request.method in {"GET", "HEAD"} and wants_html(accept):
+            return await home(request)
+        return JsonResponse(
+            {"status": "ok", "name": "vscope-bridge", "version": __version__},
+            200,
+            {"Vary": "Accept"},
+        )
 
     async def healthz(_: Request) -> Response:
         """Say that the process is alive."""

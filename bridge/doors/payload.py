@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bridge.catalog import SERVICE_LABELS, Kind
 from bridge.doors.adhoc import has_column
 from bridge.doors.fields import choice_texts, shown
 from bridge.doors.http import kind_of
-from bridge.engine.engine import SERVICE_LABELS
 from bridge.engine.functions import AGGREGATORS, DOWNSAMPLERS, FILLS
 from bridge.engine.grammar import LiveTarget, SeriesTarget, parse_downsample, parse_rate
 from bridge.engine.lexemes import Value, as_filter, check_legend, parse_choice, unknown
+from bridge.engine.steps import choose_step
 from bridge.errors import BadRequestError
 from bridge.model import Downsample, FilterKind
 from bridge.ovh.live import live_columns
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bridge.catalog import Metric
-    from bridge.model import TagFilter
+    from bridge.model import TagFilter, Window
 
 ReadT = TypeVar("ReadT")
 
@@ -62,6 +63,22 @@ class Wanted:
     function: str = "avg"
     fill: str = "none"
     table: bool = False
+
+    def buckets(
+        self,
+        window: Window,
+        *,
+        interval_ms: int | None,
+        max_points: int | None,
+        source_step_ms: int,
+    ) -> Downsample:
+        """Return the downsampling the text asks for, else one that fits (``choose_step``)."""
+        if isinstance(self.target, SeriesTarget) and self.target.downsample is not None:
+            return self.target.downsample
+        step_ms = choose_step(
+            window, interval_ms=interval_ms, max_points=max_points, source_step_ms=source_step_ms
+        )
+        return Downsample(step_ms, self.function, self.fill)
 
 
 def apply_payload(
@@ -112,15 +129,17 @@ def _series(target: SeriesTarget, texts: Mapping[str, tuple[str, ...]], metric: 
     _only_known(texts, (*labels, *SERIES_FIELDS))
     chosen = {key: text for key, text in texts.items() if key not in SERIES_FIELDS}
     fields = {key: text for key, text in texts.items() if key in SERIES_FIELDS and text}
-    grouped = _group_by(fields, labels)
+    grouped = _group_by(fields, metric)
     filters = label_filters(chosen, grouped)
-    filtered = {flt.key for flt in (*target.filters, *filters)}
+    written = tuple(
+        replace(flt, group_by=flt.group_by or flt.key in grouped) for flt in target.filters
+    )
+    filtered = {flt.key for flt in (*written, *filters)}
     everything = tuple(
         as_filter(key, Value(FilterKind.WILDCARD, ("*",), 0), group_by=True)
-        for key in labels
-        if key in grouped and key not in filtered
+        for key in sorted(grouped - filtered, key=_place(labels))
     )
-    merged = replace(target, filters=(*target.filters, *filters, *everything))
+    merged = replace(target, filters=(*written, *filters, *everything))
     if "aggregator" in fields:
         aggregator = _one(fields, "aggregator", AGGREGATORS)
         merged = replace(
@@ -178,15 +197,23 @@ def _live(target: LiveTarget, texts: Mapping[str, tuple[str, ...]]) -> Wanted:
     return Wanted(replace(target, filters=filters, show_hidden=target.show_hidden or shown_too))
 
 
-def _group_by(fields: Mapping[str, tuple[str, ...]], labels: tuple[str, ...]) -> frozenset[str]:
+def _place(labels: tuple[str, ...]) -> Callable[[str], tuple[int, str]]:
+    """Order labels as listed, others after them by name."""
+    places = {label: index for index, label in enumerate(labels)}
+    return lambda key: (places.get(key, len(places)), key)
+
+
+def _group_by(fields: Mapping[str, tuple[str, ...]], metric: Metric) -> frozenset[str]:
+    """Read the labels to group by; those of a metric outside the catalogue are not known here."""
     flt = parse_choice("group_by", fields.get("group_by", ()))
     if flt is None:
         return frozenset()
     if flt.kind is FilterKind.WILDCARD:
-        return frozenset(labels)
+        return frozenset(metric.all_labels)
+    labels = (*metric.all_labels, *sorted(SERVICE_LABELS))
     wanted = flt.text.split("|")
     for name in wanted:
-        if name not in labels:
+        if name not in labels and metric.kind is not Kind.OTHER:
             raise BadRequestError(
                 unknown(f"there is no label {name!r} to group by", name, labels),
                 field="payload.group_by",

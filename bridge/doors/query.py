@@ -22,9 +22,8 @@ from bridge.doors.payload import Wanted, apply_payload
 from bridge.doors.titles import Named
 from bridge.engine.engine import overall
 from bridge.engine.grammar import LiveTarget, SeriesTarget, parse_target
-from bridge.engine.steps import choose_step
 from bridge.errors import BadRequestError, BridgeError, TooMuchError
-from bridge.model import Downsample, Query
+from bridge.model import Query
 from bridge.offload import in_slices
 from bridge.ovh.live import Table, live_columns, live_table
 
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from bridge.doors.doorway import Doorway
-    from bridge.model import Answer, Window
+    from bridge.model import Answer, Downsample, Window
 
 #: Longest name of a query, which each series repeats.
 MAX_REF_ID = 200
@@ -262,15 +261,11 @@ def _question(doorway: Doorway, ask: Ask, target: Target) -> Question:
         return LiveQuestion(target, wanted)
     if ask.window is None:
         raise BadRequestError("a range is needed", field="range")
-    downsample = wanted.downsample or Downsample(
-        choose_step(
-            ask.window,
-            interval_ms=ask.interval_ms,
-            max_points=ask.max_points,
-            source_step_ms=doorway.limits.source_step_ms,
-        ),
-        target.wanted.function,
-        target.wanted.fill,
+    downsample = target.wanted.buckets(
+        ask.window,
+        interval_ms=ask.interval_ms,
+        max_points=ask.max_points,
+        source_step_ms=doorway.limits.source_step_ms,
     )
     filters = narrow_series(wanted.filters, ask.adhoc, doorway.engine.require_metric(wanted.metric))
     if filters is None:

@@ -45,16 +45,27 @@ def routes(doorway: Doorway) -> list[Route]:
         return JsonResponse(await _field_options(doorway, body))
 
     async def variable(request: Request) -> Response:
-        """Answer a query variable."""
-        body = await read_object(request, max_bytes=limit)
+        """Answer a query variable; scripts and Infinity may ask with ``?target=``."""
+        if request.method == "POST":
+            body = await read_object(request, max_bytes=limit)
+        else:
+            body = {"payload": {"target": _asked_target(request)}}
         found = await _variable(doorway, body)
         return JsonResponse([{"__text": one.text, "__value": one.value} for one in found])
 
     return [
         *both("/metrics", metrics, ["POST"]),
         *both("/metric-payload-options", options, ["POST"]),
-        *both("/variable", variable, ["POST"]),
+        *both("/variable", variable, ["GET", "POST"]),
     ]
+
+
+def _asked_target(request: Request) -> str:
+    strange = [name for name in request.query_params if name != "target"]
+    targets = request.query_params.getlist("target")
+    if strange or len(targets) != 1:
+        raise BadRequestError("expected one parameter, such as ?target=vms()", field="target")
+    return targets[0]
 
 
 async def _metrics(doorway: Doorway, posted: Any) -> list[dict[str, Any]]:

@@ -8,12 +8,13 @@ import numpy as np
 
 from bridge.engine.calendar import first_whole_interval, interval_start, interval_starts, zone
 from bridge.engine.functions import PERCENTILES
+from bridge.model import BucketFunction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bridge.engine.plan import Plan
-    from bridge.model import Downsample, Points, Query
+    from bridge.model import Buckets, Downsample, Points, Query
 
     Line = tuple[NDArray[np.int64], NDArray[np.float64]]
 
@@ -123,16 +124,52 @@ def downsample_points(points: Points, query: Query, spec: Downsample, plan: Plan
 
 
 def _into_calendar_buckets(points: Points, query: Query, spec: Downsample, plan: Plan) -> Line:
-    stamps, values = points.stamps_ms, points.values
+    low, starts, first = _calendar_runs(points.stamps_ms, query, spec, plan)
+    if not len(starts):
+        return points.stamps_ms[:0], points.values[:0]
+    return starts, reduce_runs(points.values[low:], first, spec.function)
+
+
+def needed_columns(plan: Plan, spec: Downsample | None) -> frozenset[BucketFunction]:
+    """Return what must be fetched of each bucket: means are merged from sums and counts."""
+    if plan.function is None:
+        return frozenset()
+    if spec is not None and spec.calendar and plan.function is BucketFunction.AVG:
+        return frozenset({BucketFunction.SUM, BucketFunction.COUNT})
+    return frozenset({plan.function})
+
+
+def merge_buckets(buckets: Buckets, query: Query, spec: Downsample, plan: Plan) -> Line:
+    """Merge one series' buckets into calendar intervals, none of which begins inside one."""
+    low, starts, first = _calendar_runs(buckets.stamps_ms, query, spec, plan)
+    columns = {name: column[low:] for name, column in buckets.columns.items()}
+    if not len(starts) or plan.function is None:
+        return starts, np.empty(0)
+    if plan.function is BucketFunction.AVG:
+        sums = reduce_runs(columns[BucketFunction.SUM], first, "sum")
+        return starts, sums / reduce_runs(columns[BucketFunction.COUNT], first, "sum")
+    how = "sum" if plan.function is BucketFunction.COUNT else plan.function.value
+    return starts, reduce_runs(columns[plan.function], first, how)
+
+
+def _calendar_runs(
+    stamps: NDArray[np.int64], query: Query, spec: Downsample, plan: Plan
+) -> tuple[int, NDArray[np.int64], NDArray[np.intp]]:
+    """Cut ascending stamps into calendar intervals.
+
+    Returns:
+        How many stamps lie in the first, partial interval and do not count; the starts of
+        the intervals that hold any; where, among those that count, each begins.
+    """
     whole = first_whole_interval(plan.scan_start_ms, spec, query.timezone)
-    low = np.searchsorted(stamps, whole)
-    stamps, values = stamps[low:], values[low:]
+    low = int(np.searchsorted(stamps, whole))
+    stamps = stamps[low:]
     if not len(stamps):
-        return stamps, values
+        return low, stamps, np.empty(0, dtype=np.intp)
     edges = interval_starts(int(stamps[0]), int(stamps[-1]), spec.count, spec.unit, query.timezone)
     starts = edges[np.searchsorted(edges, stamps, side="right") - 1]
     first = np.flatnonzero(np.diff(starts, prepend=starts[0] - 1))
-    return starts[first], reduce_runs(values, first, spec.function)
+    return low, starts[first], first
 
 
 def fill_gaps(line: Line, spec: Downsample, plan: Plan, timezone: str) -> Line:

@@ -7,29 +7,34 @@ thread, so that the event loop stays free.
 from __future__ import annotations
 
 import difflib
-from collections import defaultdict
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bridge.catalog import CHANGING_LABELS, OBJECT_LABEL, Kind, uncatalogued
+from bridge.catalog import CHANGING_LABELS, uncatalogued
 from bridge.engine.aggregate import aggregate
-from bridge.engine.downsample import downsample_points, fill_gaps
+from bridge.engine.downsample import (
+    downsample_points,
+    fill_gaps,
+    merge_buckets,
+    needed_columns,
+)
 from bridge.engine.filters import match_all
+from bridge.engine.grouping import common_tags, group
 from bridge.engine.moves import cut
 from bridge.engine.plan import edition, make_plan
+from bridge.engine.pushdown import push_down, unknown_labels
 from bridge.engine.rate import rates
 from bridge.errors import (
     BadRequestError,
+    NotOfferedError,
     TooMuchError,
-    UnavailableError,
     UpstreamError,
     UpstreamTimeoutError,
 )
 from bridge.model import (
     Answer,
     BucketRequest,
-    FilterKind,
     Freshness,
     PointRequest,
     Points,
@@ -42,7 +47,6 @@ from bridge.offload import in_slices
 if TYPE_CHECKING:
     from collections.abc import (
         Callable,
-        Collection,
         Hashable,
         Iterable,
         Iterator,
@@ -54,34 +58,11 @@ if TYPE_CHECKING:
 
     from bridge.catalog import Metric
     from bridge.engine.plan import Plan
-    from bridge.model import Buckets, Downsample, Query, Source
+    from bridge.engine.pushdown import Enrichment
+    from bridge.model import Buckets, Query, Source
 
     Line = tuple[NDArray[np.int64], NDArray[np.float64]]
     Labelled = tuple[Mapping[str, str], Line]
-
-#: The most object names pushed down as a list; more are filtered after the fetch.
-MAX_PUSHED_NAMES = 200
-
-
-class Enrichment(Protocol):
-    """What the engine asks of the inventory."""
-
-    @property
-    def unread(self) -> tuple[str, ...]:
-        """Services whose labels are not known yet."""
-
-    def enrich(self, kind: Kind, tags: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the stored tags with the labels known of their object."""
-
-    def history(
-        self, kind: Kind, tags: Mapping[str, str], keys: Collection[str]
-    ) -> Sequence[tuple[int, Mapping[str, str]]]:
-        """Return stored tags and labels over time, each with the millisecond they hold from."""
-
-    def stored_candidates(
-        self, kind: Kind, filters: Sequence[TagFilter], window: Window | None = None
-    ) -> frozenset[str] | None:
-        """Return the object names that can match filters on enriched labels in a window."""
 
 
 class Engine:
@@ -184,27 +165,42 @@ class Engine:
             raise BadRequestError("the range ends before it starts", field="range")
         labels = self._enrichment()
         scanned = Window(plan.scan_start_ms, plan.scan_end_ms - 1)
-        pushed = _push_down(metric, query.filters, labels, scanned)
+        pushed = push_down(metric, query.filters, labels, scanned)
         if pushed is None:
-            return Answer((), _unknown_labels(metric, query.filters))
+            return Answer((), unknown_labels(metric, query.filters))
         missing: list[str] = []
         read: list[Freshness] = []
         on_missing = missing.append if query.partial else None
-        fetched = await self._fetch(query, plan, pushed, on_missing, read.append)
+        try:
+            fetched = await self._fetch(query, plan, pushed, on_missing, read.append)
+        except NotOfferedError as error:
+            # Not every history can have it: a word beside the empty graph, where it is seen.
+            words = metric.absence(error.message)
+            if words is None or not query.partial:
+                raise NotOfferedError(words or error.message) from error
+            return Answer((), (words,))
         if query.explicit_tags:
             asked = {flt.key for flt in query.filters}
             fetched = [(stored, line) for stored, line in fetched if set(stored) == asked]
         moving = CHANGING_LABELS.intersection(metric.all_labels, (f.key for f in query.filters))
         total = sum(len(stamps) for _, (stamps, _) in fetched)
         if moving:
-            cutting = _cut_all(query, plan, metric, fetched, labels, moving)
+            # Gaps and rates are a whole series' own, wherever it was: they come before the cut.
+            cutting = (
+                cut(
+                    _shape(line, query, plan),
+                    labels.history(metric.kind, stored, moving),
+                    rejoin=query.aggregator == "none",
+                )
+                for stored, line in fetched
+            )
             labelled = [part for parts in await in_slices(cutting, total) for part in parts]
         else:
             labelled = [(labels.enrich(metric.kind, stored), line) for stored, line in fetched]
         selected = [(tags, line) for tags, line in labelled if matches(tags)]
         work = self._series(query, plan, selected, shaped=bool(moving))
         series = await in_slices(work, total)
-        notices = () if series else _unknown_labels(metric, query.filters)
+        notices = () if series else unknown_labels(metric, query.filters)
         return Answer(tuple(series), notices, tuple(missing), overall(read))
 
     async def lookup(
@@ -219,7 +215,7 @@ class Engine:
         known = self.require_metric(metric)
         matches = match_all(filters)
         labels = self._enrichment()
-        pushed = _push_down(known, filters, labels)
+        pushed = push_down(known, filters, labels)
         if pushed is None:
             return ()
         found = await self._source.lookup(metric, pushed)
@@ -261,11 +257,11 @@ class Engine:
             plan.scan_start_ms,
             plan.scan_end_ms,
             plan.step_ms,
-            frozenset({plan.function}),
+            needed_columns(plan, query.downsample),
             on_missing,
             on_read,
         )
-        lines = _from_buckets(await self._source.buckets(wanted), plan)
+        lines = _from_buckets(await self._source.buckets(wanted), query, plan)
         self._check_points(sum(len(stamps) for _, (stamps, _) in lines))
         return lines
 
@@ -288,13 +284,14 @@ class Engine:
     def _series(
         self, query: Query, plan: Plan, selected: Sequence[Labelled], *, shaped: bool
     ) -> Iterator[Series]:
-        groups = _group(query, selected)
+        groups = group(query, selected)
         if len(groups) > self._max_series:
             raise TooMuchError(
                 f"{len(groups):,} series, more than the limit of {self._max_series:,} "
                 "(setting max_series): filter, or group by fewer labels"
             )
         hidden = CHANGING_LABELS - {f.key for f in query.filters}
+        edges = np.array([query.window.start_ms, query.window.end_ms + 1], dtype=np.int64)
         for members in groups:
             lines = [own if shaped else _shape(own, query, plan) for _, own in members]
             lines = [line for line in lines if len(line[0])]
@@ -304,8 +301,7 @@ class Engine:
                 stamps, values = lines[0]
             else:
                 stamps, values = aggregate(lines, query.aggregator, of_rates=query.rate is not None)
-            low = stamps.searchsorted(query.window.start_ms)
-            high = stamps.searchsorted(query.window.end_ms, side="right")
+            low, high = stamps.searchsorted(edges).tolist()
             if low == high:
                 continue
             if np.isinf(values[low:high]).any():
@@ -313,7 +309,7 @@ class Engine:
                     "the result is too large for a number (infinite); "
                     "use another aggregator or downsampling function"
                 )
-            tags, aggregated = _common_tags([tags for tags, _ in members], hidden)
+            tags, aggregated = common_tags([tags for tags, _ in members], hidden)
             yield Series(query.metric, tags, aggregated, stamps[low:high], values[low:high])
 
 
@@ -338,27 +334,6 @@ def _shape(line: Line, query: Query, plan: Plan) -> Line:
     return line
 
 
-def _cut_all(
-    query: Query,
-    plan: Plan,
-    metric: Metric,
-    fetched: Iterable[Labelled],
-    labels: Enrichment,
-    moving: frozenset[str],
-) -> Iterator[list[Labelled]]:
-    """Cut every series where a label that was asked for changed.
-
-    Gaps and rates are a whole series' own, wherever it was, so they come before the cut.
-    """
-    for stored, line in fetched:
-        history = labels.history(metric.kind, stored, moving)
-        yield cut(_shape(line, query, plan), history, rejoin=query.aggregator == "none")
-
-
-def _grid_step(spec: Downsample | None) -> int:
-    return 0 if spec is None or spec.calendar else spec.interval_ms
-
-
 def _downsampled(points: Iterable[Points], query: Query, plan: Plan) -> Iterator[Labelled]:
     for series in points:
         line = (series.stamps_ms, series.values)
@@ -367,89 +342,10 @@ def _downsampled(points: Iterable[Points], query: Query, plan: Plan) -> Iterator
         yield series.tags, line
 
 
-def _from_buckets(buckets: Iterable[Buckets], plan: Plan) -> list[Labelled]:
+def _from_buckets(buckets: Iterable[Buckets], query: Query, plan: Plan) -> list[Labelled]:
+    spec = query.downsample
     if plan.function is None:
         return []
+    if spec is not None and spec.calendar:
+        return [(one.tags, merge_buckets(one, query, spec, plan)) for one in buckets]
     return [(one.tags, (one.stamps_ms, one.columns[plan.function])) for one in buckets]
-
-
-def _group(query: Query, selected: Sequence[Labelled]) -> list[list[Labelled]]:
-    if query.aggregator == "none":
-        return [[member] for member in sorted(selected, key=_stable_labels)]
-    keys = sorted({flt.key for flt in query.filters if flt.group_by})
-    groups: dict[tuple[str, ...], list[Labelled]] = defaultdict(list)
-    for member in selected:
-        groups[tuple(member[0][key] for key in keys)].append(member)
-    return [groups[values] for values in sorted(groups)]
-
-
-def _stable_labels(member: Labelled) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Order by labels that stay, then by the others."""
-    labels = sorted(member[0].items())
-    return [pair for pair in labels if pair[0] not in CHANGING_LABELS], labels
-
-
-def _common_tags(
-    members: Sequence[Mapping[str, str]], hidden: frozenset[str]
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Split keys into those with one value and those with several (reference: opentsdb 1a)."""
-    if len(members) == 1:
-        return {key: value for key, value in members[0].items() if key not in hidden}, ()
-    seen: dict[str, set[str]] = defaultdict(set)
-    for tags in members:
-        for key, value in tags.items():
-            if key not in hidden:
-                seen[key].add(value)
-    common = {key: next(iter(values)) for key, values in seen.items() if len(values) == 1}
-    return common, tuple(sorted(key for key, values in seen.items() if len(values) > 1))
-
-
-def _push_down(
-    metric: Metric,
-    filters: Sequence[TagFilter],
-    labels: Enrichment,
-    window: Window | None = None,
-) -> tuple[TagFilter, ...] | None:
-    """Return the filters a source can apply, or None when nothing can match.
-
-    Labels that change count as they were in the window, or as they are now.
-    """
-    enriched = set(metric.all_labels) - set(metric.labels)
-    asked = sorted({flt.key for flt in filters} & enriched)
-    if asked and labels.unread:
-        raise UnavailableError(
-            f"the label {asked[0]!r} comes from the inventory, which has not been read yet "
-            f"for {', '.join(labels.unread)}"
-        )
-    pushed = [flt for flt in filters if flt.key not in enriched]
-    candidates = labels.stored_candidates(
-        metric.kind, [flt for flt in filters if flt.key in enriched], window
-    )
-    if candidates is None:
-        return tuple(pushed)
-    if not candidates:
-        return None
-    plain = all(
-        name.replace("-", "").replace(".", "").replace("_", "").isalnum() for name in candidates
-    )
-    if plain and len(candidates) <= MAX_PUSHED_NAMES:
-        names = "|".join(sorted(candidates))
-        pushed.append(TagFilter(OBJECT_LABEL[metric.kind], FilterKind.LITERAL_OR, names))
-    return tuple(pushed)
-
-
-def _unknown_labels(metric: Metric, filters: Sequence[TagFilter]) -> tuple[str, ...]:
-    """Say which filtered keys no series of the metric has, where that explains no data."""
-    unknown = sorted({flt.key for flt in filters} - set(metric.all_labels) - SERVICE_LABELS)
-    if not unknown or metric.kind is Kind.OTHER:
-        return ()
-    return (
-        (
-            f"{metric.name} has no label {', '.join(map(repr, unknown))}; "
-            f"it has {', '.join(metric.all_labels)}"
-        ),
-    )
-
-
-#: Labels OVHcloud adds to every stored series (reference: ovh 2.1).
-SERVICE_LABELS = frozenset({"env", "servicename", "servicetype"})

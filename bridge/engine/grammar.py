@@ -55,6 +55,7 @@ __all__ = [
     "format_target",
     "parse_downsample",
     "parse_filter",
+    "parse_filters",
     "parse_rate",
     "parse_target",
     "parse_variable",
@@ -171,6 +172,25 @@ def format_target(target: SeriesTarget | LiveTarget) -> str:
     return text
 
 
+def parse_filters(text: str) -> tuple[TagFilter, ...]:
+    """Read filters that stand alone: ``{group by}{filter only}``, or ``a=b,c=d`` (filter only).
+
+    Raises:
+        BadRequestError: With ``position``.
+    """
+    check_length(text)
+    at = skip_space(text, 0)
+    if text.startswith("{", at):
+        filters, end = _two_braces(text, at)
+    else:
+        pairs, end = _pairs_until(text, at, at, "")
+        filters = tuple(as_filter(key, value) for key, value, _ in pairs)
+    end = skip_space(text, end)
+    if end < len(text):
+        fail(f"expected the end after the filters, found {found(text, end)}", end)
+    return filters
+
+
 def _braces(pairs: list[str]) -> str:
     return f"{{{','.join(pairs)}}}" if pairs else ""
 
@@ -218,19 +238,28 @@ def _two_braces(text: str, position: int) -> tuple[tuple[TagFilter, ...], int]:
 
 def _pairs(text: str, position: int) -> tuple[list[tuple[str, Value, int]], int]:
     """Read ``{key=value,...}`` whose brace stands at ``position``."""
-    pairs: list[tuple[str, Value, int]] = []
-    opened, at, total = position, skip_space(text, position + 1), 0
+    at = skip_space(text, position + 1)
     if text.startswith("}", at):
-        return pairs, at + 1
+        return [], at + 1
+    pairs, at = _pairs_until(text, at, position, "}")
+    if at >= len(text):
+        fail("'{' is not closed: expected ',' or '}', found the end", position)
+    return pairs, at + 1
+
+
+def _pairs_until(
+    text: str, position: int, opened: int, stop: str
+) -> tuple[list[tuple[str, Value, int]], int]:
+    """Read ``key=value,...`` up to ``stop`` or the end, and say where that is."""
+    pairs: list[tuple[str, Value, int]] = []
+    at, total = position, 0
     while True:
         key, key_at, at = _key(text, at, opened, has_values=bool(pairs))
-        value, at = read_value(text, at, ",}")
+        value, at = read_value(text, at, f",{stop}")
         total = count_values(value, total)
         pairs.append((key, value, key_at))
-        if at >= len(text):
-            fail("'{' is not closed: expected ',' or '}', found the end", opened)
-        if text[at] == "}":
-            return pairs, at + 1
+        if at >= len(text) or text[at] != ",":
+            return pairs, at
         at = skip_space(text, at + 1)
 
 
@@ -238,7 +267,9 @@ def _key(text: str, position: int, opened: int, *, has_values: bool) -> tuple[st
     word = WORD.match(text, position)
     if word is None:
         if position >= len(text):
-            fail("'{' is not closed: expected a label, found the end", opened)
+            if text.startswith("{", opened):
+                fail("'{' is not closed: expected a label, found the end", opened)
+            fail("expected a label=value, found the end", position)
         fail(f"expected a label, found {found(text, position)}", position)
     at = skip_space(text, word.end())
     if not text.startswith("=", at):

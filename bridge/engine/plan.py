@@ -10,16 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bridge.engine.calendar import zone
+from bridge.engine.calendar import interval_starts, zone
 from bridge.engine.functions import AGGREGATORS, DOWNSAMPLERS, FILLS, require
 from bridge.model import Window
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from bridge.model import BucketFunction, Query
+    from bridge.model import BucketFunction, Downsample, Query
 
 HOUR_MS = 3_600_000
+
+#: Widths of the buckets that calendar intervals are merged from, widest first.
+_MERGED_MS = (HOUR_MS, HOUR_MS // 2, HOUR_MS // 4)
+
+#: The longest span whose days are looked at one by one: ten years.
+_LONGEST_MS = 10 * 366 * 24 * HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,8 @@ class Plan:
     Attributes:
         scan_start_ms: Start of the scan window, inclusive, on the hour.
         scan_end_ms: End of the scan window, exclusive, on the hour.
-        function: The bucket function to fetch; None means raw points.
+        function: The bucket function to fetch; None means raw points. Calendar intervals
+            are merged from its buckets.
         step_ms: Bucket width; 0 for raw points.
         reason: Why, in words.
     """
@@ -72,8 +79,7 @@ def make_plan(query: Query) -> Plan:
     if spec.interval_ms == 0:
         return Plan(start, end, None, 0, "raw points: one bucket over the asked span")
     if spec.calendar:
-        zone(query.timezone)
-        return Plan(start, end, None, 0, "raw points: calendar intervals")
+        return _calendar_plan(spec, query.timezone, start, end)
     step = spec.interval_ms
     if step % 1000 or (HOUR_MS % step and step % HOUR_MS):
         return Plan(
@@ -83,6 +89,28 @@ def make_plan(query: Query) -> Plan:
     if function is None:
         return Plan(start, end, None, 0, f"raw points: buckets cannot give {spec.function}")
     return Plan(start, end, function, step, f"{function} buckets of {step // 1000} s")
+
+
+def _calendar_plan(spec: Downsample, timezone: str, start: int, end: int) -> Plan:
+    """Merge days and longer from buckets, where no day begins inside of one.
+
+    Offsets are whole hours, half hours or, in a few zones, quarters; only those of long ago
+    lie between.
+    """
+    zone(timezone)
+    function = DOWNSAMPLERS[spec.function]
+    if function is None:
+        return Plan(start, end, None, 0, f"raw points: buckets cannot give {spec.function}")
+    if spec.unit not in {"d", "w", "n", "y"}:
+        return Plan(start, end, None, 0, "raw points: calendar intervals shorter than a day")
+    if end - start > _LONGEST_MS:
+        return Plan(start, end, None, 0, "raw points: calendar intervals of more than ten years")
+    days = interval_starts(start, end, 1, "d", timezone)
+    for step in _MERGED_MS:
+        if not (days % step).any():
+            reason = f"{function} of calendar intervals, from buckets of {step // 1000} s"
+            return Plan(start, end, function, step, reason)
+    return Plan(start, end, None, 0, "raw points: days that begin off the quarters of an hour")
 
 
 def edition(query: Query, plan: Plan) -> Hashable:

@@ -48,6 +48,8 @@ THREADS = 4
 ATTEMPTS = 3
 LONGEST_PAUSE_S = 30
 """A longer ``Retry-After`` is handed to the caller instead of being slept through."""
+CLOCK_TOLERANCE_S = 60
+"""A larger difference between this machine's clock and OVHcloud's is told."""
 _BEARER_MARGIN_S = 60.0
 
 log = structlog.get_logger(__name__)
@@ -224,7 +226,9 @@ class OvhApi:
         if isinstance(payload, bool) or not isinstance(payload, int):
             raise broke(call, "a number of seconds was expected")
         # The signature is made from this machine's clock, never from the injected one.
-        self._shared.delta_s = payload - int(time.time())
+        self._shared.delta_s = delta_s = payload - int(time.time())
+        if abs(delta_s) > CLOCK_TOLERANCE_S:
+            log.warning("clock_differs", account=self.account.name, seconds=delta_s)
 
     async def _fetch_bearer(self, *, urgent: bool) -> None:
         call = Call("POST", "(OAuth2 token)")

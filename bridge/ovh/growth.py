@@ -13,6 +13,8 @@ from bridge.ovh.errors import gist
 from bridge.ovh.trend import DAY_MS, WINDOW_DAYS, daily_medians, growth_a_day
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bridge.model import Source
     from bridge.ovh.readings import Tags
 
@@ -31,13 +33,13 @@ class GrowthWatch:
 
     def __init__(self, source: Source | None) -> None:
         self._source = source
-        self._growth: dict[Tags, float] = {}
+        self._growth: dict[tuple[str, str], float] = {}
         self._read_ms: int | None = None
         self._problem: str | None = None
 
     def kb_a_day(self, tags: Tags) -> float | None:
         """Return the growth of the datastore with these tags, None while it is not known."""
-        return self._growth.get(tags)
+        return self._growth.get(_place(dict(tags)))
 
     async def refresh(self, now_ms: int) -> None:
         """Read the recorded weeks again when an hour has passed; failures are logged."""
@@ -65,9 +67,14 @@ class GrowthWatch:
             self._problem = error.message
             return
         self._problem = None
-        found: dict[Tags, float] = {}
+        found: dict[tuple[str, str], float] = {}
         for one in series:
             growth = growth_a_day(*daily_medians(one.stamps_ms, one.columns[function]))
             if growth is not None:
-                found[tuple(sorted(one.tags.items()))] = growth
+                found[_place(one.tags)] = growth
         self._growth = found
+
+
+def _place(tags: Mapping[str, str]) -> tuple[str, str]:
+    """Return what a datastore is known by, also where its weeks were copied from elsewhere."""
+    return tags.get("datacenter", ""), tags.get("datastore", "")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,27 @@ SHARE = 0.75
 FIRST_RETRY_S = 5.0
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """How reading one account goes.
+
+    Attributes:
+        name: The account's name in the settings.
+        endpoint: OVHcloud region, ``ovh-eu``, or the address that stands in for it.
+        problem: Why its services cannot be listed, None when they can.
+        attempted: Whether that has been tried yet.
+        services: How many services it shows.
+        interval_s: Seconds between two polls.
+    """
+
+    name: str
+    endpoint: str
+    problem: str | None
+    attempted: bool
+    services: int
+    interval_s: float
 
 
 class AccountPoller:
@@ -104,6 +126,11 @@ class AccountPoller:
         if self._failures:
             pause = min(pause, FIRST_RETRY_S * 2.0 ** min(self._failures - 1, 16))
         return max(pause, self._retry_after_s)
+
+    @property
+    def listed(self) -> bool:
+        """Whether the names of its services are known."""
+        return self._listed_at is not None
 
     def fail(self, problem: str) -> None:
         """Note a failure outside of OVHcloud's answers."""
@@ -223,6 +250,20 @@ class Inventory:
         """Seconds between two polls, stretched where the rate limit demands it."""
         return max((poller.interval_s for poller in self._pollers), default=self._wanted_interval_s)
 
+    def accounts(self) -> tuple[AccountState, ...]:
+        """Return how reading each account goes, in the order of the settings."""
+        return tuple(
+            AccountState(
+                poller.account.name,
+                poller.account.api_url or poller.account.endpoint,
+                poller.problem,
+                poller.attempted,
+                len(poller.services),
+                poller.interval_s,
+            )
+            for poller in self._pollers
+        )
+
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong now, as sentences that name the account or service."""
         found = [
@@ -293,6 +334,7 @@ class Inventory:
         self._snapshot = Snapshot(
             services=MappingProxyType(dict(sorted(services.items()))),
             version=self._snapshot.version + 1,
+            unlisted=tuple(one.account.name for one in self._pollers if not one.listed),
         )
 
     def _tell(self, poll: Poll) -> None:

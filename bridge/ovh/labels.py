@@ -86,6 +86,7 @@ class Labels:
             if service.polled_at is None and service.state != "expired"
         )
         self._eras = eras
+        self._unsettled: dict[Kind, tuple[tuple[str, str], ...]] = {}
         self._tables = {kind: _Table(_entries(snapshot, kind)) for kind in Kind}
         self._service_of = {dc.label: service.name for service, dc in snapshot.datacenters()}
 
@@ -149,16 +150,27 @@ class Labels:
         matches = match_all(own)
         table = self._tables[kind]
         found = {entry.value for entry in table.entries if matches(entry.labels)}
-        keys = {flt.key for flt in own} & CHANGING_LABELS if window else frozenset()
-        for (of_kind, datacenter, value), eras in self._eras.items():
-            gone = (datacenter, value) not in table.in_datacenter
-            if of_kind is not kind or value in found or not (gone or (keys and len(eras) > 1)):
-                continue
-            tags = {"datacenter": datacenter, OBJECT_LABEL[kind]: value}
-            spans = self.history(kind, tags, keys)
-            if any(matches(labels) for labels in _during(spans, window)):
-                found.add(value)
+        keys = CHANGING_LABELS.intersection(flt.key for flt in own)
+        for datacenter, value in self._unsettled_of(kind):
+            if value not in found:
+                tags = {"datacenter": datacenter, OBJECT_LABEL[kind]: value}
+                spans = self.history(kind, tags, keys)
+                if any(matches(labels) for labels in _during(spans, window)):
+                    found.add(value)
         return frozenset(found)
+
+    def _unsettled_of(self, kind: Kind) -> tuple[tuple[str, str], ...]:
+        """Return the objects whose labels were ever others than the inventory's, by place."""
+        known = self._unsettled.get(kind)
+        if known is None:
+            today = self._tables[kind].in_datacenter
+            known = self._unsettled[kind] = tuple(
+                (datacenter, value)
+                for (of_kind, datacenter, value), eras in self._eras.items()
+                if of_kind is kind
+                and (len(eras) > 1 or not _same(eras[0], today.get((datacenter, value))))
+            )
+        return known
 
     def _known(self, kind: Kind, tags: Mapping[str, str]) -> Mapping[str, str]:
         value = tags.get(OBJECT_LABEL[kind])
@@ -184,6 +196,14 @@ class Labels:
     def _eras_of(self, kind: Kind, tags: Mapping[str, str]) -> tuple[LabelEra, ...]:
         key = (kind, tags.get("datacenter", ""), tags.get(OBJECT_LABEL[kind], ""))
         return self._eras.get(key, ())
+
+
+def _same(era: LabelEra, today: Mapping[str, str] | None) -> bool:
+    return (
+        today is not None
+        and all(today.get(key) == text for key, text in era.labels)
+        and len(today) == len(era.labels) + ("service" in today)
+    )
 
 
 def _during(spans: History, window: Window | None) -> list[Mapping[str, str]]:

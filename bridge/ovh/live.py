@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 
     _PlaceKey = tuple[NaturalKey, bool, NaturalKey]
 
-__all__ = ["LIVE_KINDS", "Column", "Table", "live_columns", "live_rows", "live_table"]
+__all__ = [
+    "LIVE_KINDS",
+    "Column",
+    "Table",
+    "live_columns",
+    "live_fields",
+    "live_rows",
+    "live_table",
+]
 
 LIVE_KINDS = ("vm", "host", "filer", "datacenter", "cluster", "service", "task")
 
@@ -69,7 +77,19 @@ def live_columns(kind: str) -> tuple[Column, ...]:
     Raises:
         BadRequestError: There is no such kind.
     """
-    return tuple(field.column for field in _fields(kind))
+    return tuple(field.column for field in live_fields(kind))
+
+
+def live_fields(kind: str) -> tuple[Field[Any], ...]:
+    """Return the columns of a kind's table, each with how its cells are read from rows.
+
+    Raises:
+        BadRequestError: There is no such kind.
+    """
+    fields = _FIELDS.get(kind)
+    if fields is None:
+        raise BadRequestError(_unknown(f"there is no live table '{kind}'", kind, LIVE_KINDS))
+    return fields
 
 
 def live_table(
@@ -95,7 +115,7 @@ def live_table(
     Raises:
         BadRequestError: Unknown kind, unknown column, or a filter that cannot be compiled.
     """
-    fields = _fields(kind)
+    fields = live_fields(kind)
     by_name = {field.column.name: field for field in fields}
     rows = sorted(
         live_rows(snapshot, kind, filters, now=now, show_hidden=show_hidden),
@@ -120,20 +140,13 @@ def live_rows(
 
     Without ``now`` every age is 0.
     """
-    by_name = {field.column.name: field for field in _fields(kind)}
+    by_name = {field.column.name: field for field in live_fields(kind)}
     matches = _matcher(kind, by_name, filters)
     return (
         row
         for row in rows_of(snapshot, kind, now)
         if (show_hidden or not row.hidden) and matches(row)
     )
-
-
-def _fields(kind: str) -> tuple[Field[Any], ...]:
-    fields = _FIELDS.get(kind)
-    if fields is None:
-        raise BadRequestError(_unknown(f"there is no live table '{kind}'", kind, LIVE_KINDS))
-    return fields
 
 
 def _unknown(problem: str, name: str, names: Iterable[str]) -> str:

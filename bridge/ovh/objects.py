@@ -258,10 +258,12 @@ class Snapshot:
     Attributes:
         services: By service name, in a stable order.
         version: Grows by one with every change, so that derived tables can be cached.
+        unlisted: Accounts whose services are not known, since listing them never worked.
     """
 
     services: Mapping[str, ServiceInventory] = field(default_factory=dict)
     version: int = 0
+    unlisted: tuple[str, ...] = ()
 
     def datacenters(self) -> Iterator[tuple[ServiceInventory, DatacenterInventory]]:
         """Yield every datacenter with its service."""

@@ -43,14 +43,14 @@ class Reading:
         tags: Of its series, sorted by key.
         labels: The labels it adds to its series, sorted by key; None when it could not be
             read in this poll.
-        values: Metrics and values, no more than were read in this poll.
+        values: By metric; no more than were read in this poll.
         sampled: Whether any performance value is among them.
     """
 
     key: ObjectKey
     tags: Tags
     labels: LabelPairs | None
-    values: tuple[tuple[str, float], ...]
+    values: Mapping[str, float]
     sampled: bool
 
 
@@ -94,24 +94,35 @@ def _each(
         key = (how.kind, datacenter, name)
         tags = tags_of(key, poll.service.name)
         if seen.read_at < poll.started_at:
-            yield Reading(key, tags, None, (), sampled=False)
+            yield Reading(key, tags, None, {}, sampled=False)
             continue
         answers = how.answers(seen.value)
-        values = []
+        # One container for all values: a tuple for each would keep the collector busy.
+        values: dict[str, float] = {}
         sampled = False
         for measure in how.measures:
             if measure.measured and not answers:
                 continue
             value = measure.value(seen.value, stamp_s)
             if value is not None:
-                values.append((measure.metric, value))
+                values[measure.metric] = value
                 sampled = sampled or measure.measured
         labels = tuple(sorted((k, text) for k, text in how.labels(seen.value).items() if text))
-        yield Reading(key, tags, labels, tuple(values), sampled)
+        yield Reading(key, tags, labels, values, sampled)
 
 
 def tags_of(key: ObjectKey, service: str) -> Tags:
-    """Return the tags of an object's series, as OVHcloud stores them (reference: ovh 2.1)."""
+    """Return the tags of an object's series, as OVHcloud stores them (reference: ovh 2.1).
+
+    All of them: a series must look the same wherever its points come from, or the labels of
+    an alert would change with the source that has the hour.
+    """
     kind, datacenter, name = key
-    tags = {"datacenter": datacenter, "servicename": service, OBJECT_LABEL[kind]: name}
+    tags = {
+        "datacenter": datacenter,
+        "env": "prod",
+        "servicename": service,
+        "servicetype": "vscope",
+        OBJECT_LABEL[kind]: name,
+    }
     return tuple(sorted(pair for pair in tags.items() if pair[1]))

@@ -11,11 +11,12 @@ import asyncio
 import time
 from collections import deque
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import structlog
 
-from bridge.errors import BridgeError
+from bridge.errors import BadRequestError, BridgeError
 from bridge.offload import in_slices
 from bridge.ovh.grid import stamp_ms
 from bridge.ovh.growth import GrowthWatch
@@ -24,12 +25,13 @@ from bridge.ovh.readings import readings
 from bridge.ovh.samples import recorded_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from bridge.model import LabelEra, PointBatch, Recording, Source
     from bridge.ovh.eras import ObjectKey
     from bridge.ovh.expiry import ExpiryWatch
     from bridge.ovh.objects import Poll
+    from bridge.ovh.samples import Subject
     from bridge.ovh.throttle import Clock
 
 #: Polls that may wait to be looked at; of more the oldest are lost.
@@ -38,6 +40,8 @@ WAITING_POLLS = 16
 WAITING_POINTS = 1_000_000
 #: Seconds by which the clock may move between two polls without a word about it.
 CLOCK_TOLERANCE_S = 5.0
+
+_NO_ERAS: Mapping[ObjectKey, tuple[LabelEra, ...]] = MappingProxyType({})
 
 log = structlog.get_logger(__name__)
 
@@ -101,27 +105,32 @@ class Recorder:
     @property
     def eras(self) -> Mapping[ObjectKey, tuple[LabelEra, ...]]:
         """What is known of labels over time; empty until the recording has been read."""
-        return {} if self._ledger is None else self._ledger.book.eras
+        return _NO_ERAS if self._ledger is None else self._ledger.book.eras
 
     def hear(self, poll: Poll) -> None:
         """Take a poll, to be recorded by ``run``; never waits."""
         if len(self._polls) >= WAITING_POLLS:
             self._polls.popleft()
-            self.state = replace(self.state, lost_polls=self.state.lost_polls + 1)
+            self._lose()
         self._polls.append(poll)
         self._heard.set()
 
     async def run(self) -> None:
-        """Record what is heard, for ever."""
+        """Read what is recorded, then record what is heard, for ever."""
+        # Labels of the past are known from here on, before the first poll is over.
+        await self._outlive(self.open())
         while True:
             await self._heard.wait()
             self._heard.clear()
             while self._polls:
-                poll = self._polls.popleft()
-                try:
-                    await self.record(poll)
-                except Exception:  # a background loop must outlive a mistake in one poll
-                    log.exception("recorder_failed", service=poll.service.name)
+                await self._outlive(self.record(self._polls.popleft()))
+
+    async def _outlive(self, work: Awaitable[object]) -> None:
+        """Do one piece of work; a mistake in it must not end the background loop."""
+        try:
+            await work
+        except Exception:
+            log.exception("recorder_failed")
 
     async def open(self) -> bool:
         """Read what an earlier run has recorded of labels and ages.
@@ -133,20 +142,28 @@ class Recorder:
             return True
         try:
             eras = await self._recording.eras()
-            now_ms = round(self._clock() * 1000)
-            source = self._source
-            samples = {} if source is None else await recorded_samples(source, now_ms)
+            samples = await self._recorded_samples()
         except BridgeError as error:
             self._fail(error)
             return False
         self._ledger = Ledger(eras, samples, growth=self._growth.kb_a_day)
         return True
 
+    async def _recorded_samples(self) -> Mapping[str, Mapping[Subject, int]]:
+        if self._source is None:
+            return {}
+        try:
+            return await recorded_samples(self._source, round(self._clock() * 1000))
+        except BadRequestError as error:
+            # Too little is kept to tell: ages begin anew.
+            log.warning("ages_unreadable", reason=error.message)
+            return {}
+
     async def record(self, poll: Poll) -> None:
         """Record one poll, after what still waits; a failure becomes the state."""
         self._watch_clock(poll)
         if not await self.open() or self._ledger is None:
-            self.state = replace(self.state, lost_polls=self.state.lost_polls + 1)
+            self._lose()
             return
         service, stamp = poll.service, stamp_ms(poll.started_at, poll.interval_s)
         expiry = self._expiries.get(service.account)
@@ -154,10 +171,11 @@ class Recorder:
             await expiry.refresh()
         await self._growth.refresh(stamp)
         found = await in_slices(readings(poll), 0)
-        eras = self._ledger.note(poll, found)
         expires_ms = None if expiry is None else expiry.expires_ms
         entries = await in_slices(self._ledger.entries(poll, found, expires_ms=expires_ms), 0)
-        self._unwritten.append((batch_of(entries, stamp), eras))
+        batch = batch_of(entries, stamp)
+        # Nothing may come between: an era that is noted is written sooner or later.
+        self._unwritten.append((batch, self._ledger.note(poll, found)))
         self._forget_oldest()
         await self._write()
 
@@ -168,16 +186,19 @@ class Recorder:
             batch, eras = self._unwritten[0]
             try:
                 await self._recording.write(batch, eras)
+            except BadRequestError as error:
+                # It never will be taken, and must not stand in the others' way.
+                log.error("points_refused", reason=error.message)  # noqa: TRY400 -- no mystery
+                self._unwritten.popleft()
+                self._lose()
+                continue
             except BridgeError as error:
                 self._fail(error)
                 return
             self._unwritten.popleft()
             written = int(batch.stamps_ms[0]) if len(batch.stamps_ms) else self.state.written_ms
-            self.state = replace(
-                self.state,
-                written_ms=written,
-                points=self.state.points + len(batch.values),
-            )
+            points = self.state.points + len(batch.values)
+            self.state = replace(self.state, written_ms=written, points=points)
         if state.state == "failing":
             log.info("recording_resumed", lost_polls=state.lost_polls)
         self.state = replace(self.state, state="recording", problem=None, waiting_polls=0)
@@ -201,7 +222,10 @@ class Recorder:
             _, eras = self._unwritten.popleft()
             batch, next_eras = self._unwritten[0]
             self._unwritten[0] = (batch, (*eras, *next_eras))
-            self.state = replace(self.state, lost_polls=self.state.lost_polls + 1)
+            self._lose()
+
+    def _lose(self) -> None:
+        self.state = replace(self.state, lost_polls=self.state.lost_polls + 1)
 
     def _watch_clock(self, poll: Poll) -> None:
         """Say so when the clock was set: stamps before and after do not follow each other."""

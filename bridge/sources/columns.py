@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from bridge.errors import TooMuchError, UpstreamError
-from bridge.model import Buckets
+from bridge.model import Buckets, Points
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from bridge.model import BucketFunction, Points
+    from bridge.model import BucketFunction
+
+SeriesT = TypeVar("SeriesT", Buckets, Points)
 
 
 def as_buckets(answers: Mapping[BucketFunction, Sequence[Points]], who: str) -> tuple[Buckets, ...]:
@@ -45,6 +47,15 @@ def as_buckets(answers: Mapping[BucketFunction, Sequence[Points]], who: str) -> 
             raise UpstreamError(f"{who} answered a bucket for one function but not for another")
         made.append(Buckets(one.tags, one.stamps_ms, {f: line.values for f, line in same.items()}))
     return tuple(made)
+
+
+def in_order(series: Iterable[SeriesT]) -> tuple[SeriesT, ...]:
+    """Put series, which come in any order, into the order of their tags.
+
+    Else an aggregator that looks at the order (``first``, ``last``, ``diff``) would answer
+    the same question in another way each time.
+    """
+    return tuple(sorted(series, key=lambda one: sorted(one.tags.items())))
 
 
 def require_at_most(limit: int, series: Sequence[Points]) -> None:

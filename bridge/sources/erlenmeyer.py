@@ -27,7 +27,7 @@ from bridge.engine.filters import literal_unions, match_all
 from bridge.errors import BadRequestError, UpstreamError
 from bridge.model import Buckets, FilterKind, PointRequest, Points
 from bridge.offload import in_slices
-from bridge.sources.columns import as_buckets, require_at_most
+from bridge.sources.columns import as_buckets, in_order, require_at_most
 from bridge.sources.dps import BYTES_PER_POINT, read_answer
 from bridge.sources.listings import Listings
 from bridge.sources.metrics_platform import (
@@ -111,7 +111,7 @@ class Erlenmeyer:
                 self._listings.forget(request.metric)
                 return await self._buckets_of_points(request)
         matches = match_all(request.filters)
-        return tuple(buckets for part in parts for buckets in part if matches(buckets.tags))
+        return in_order(buckets for part in parts for buckets in part if matches(buckets.tags))
 
     async def _buckets_of_labels(
         self, request: BucketRequest, tags: Mapping[str, str]
@@ -151,7 +151,7 @@ class Erlenmeyer:
         )
         require_at_most(request.limit, answer)
         matches = match_all(request.filters)
-        return tuple(points for points in answer if matches(points.tags))
+        return in_order(points for points in answer if matches(points.tags))
 
     async def _buckets_of_points(self, request: BucketRequest) -> tuple[Buckets, ...]:
         raw = await self.points(

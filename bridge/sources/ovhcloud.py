@@ -31,6 +31,8 @@ ResultT = TypeVar("ResultT")
 #: Seconds for which a failed Warp 10 is left alone while OpenTSDB answers.
 SET_ASIDE_S = 600.0
 
+_SET = "protocol is set to it"
+
 log = structlog.get_logger(__name__)
 
 
@@ -62,6 +64,7 @@ class OvhCloud:
         self._warp10 = Warp10(f"{self.name} (Warp 10)", upstream, tokens, clock=clock)
         self._aside_until: float | None = None
         self._used: Protocol | None = None
+        self._reason = ""
 
     @property
     def name(self) -> str:
@@ -72,6 +75,11 @@ class OvhCloud:
     def protocol(self) -> Protocol | None:
         """By which protocol the last answer came; None before the first."""
         return self._used
+
+    @property
+    def reason(self) -> str:
+        """Why by that one, in words."""
+        return self._reason
 
     async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
         """Fetch epoch-aligned buckets."""
@@ -96,7 +104,7 @@ class OvhCloud:
         if self._protocol == "auto":
             return await self._preferring_warp10(fetch)
         if self._protocol == "opentsdb":
-            return await self._by_opentsdb(fetch, "protocol is set")
+            return await self._by_opentsdb(fetch, _SET)
         token = await self._tokens.get()
         if token.warp_endpoint is None:
             raise UpstreamError(f"{self.name} cannot be read by Warp 10: {token.warp_problem}")
@@ -133,7 +141,7 @@ class OvhCloud:
     async def _by_warp10(self, fetch: Callable[[Source], Awaitable[ResultT]]) -> ResultT:
         answer = await fetch(self._warp10)
         if not self._is_aside():  # else another question has failed meanwhile
-            self._say("warp10", "it is preferred")
+            self._say("warp10", "it is preferred" if self._protocol == "auto" else _SET)
         return answer
 
     async def _by_opentsdb(
@@ -151,9 +159,12 @@ class OvhCloud:
         """Log which protocol is in use, whenever that changes."""
         if protocol == self._used:
             return
-        self._used = protocol
-        level = log.warning if failed else log.info
-        level("history_protocol", service=self._service, protocol=protocol, reason=reason)
+        self._used, self._reason = protocol, reason
+        told = {"service": self._service, "protocol": protocol, "reason": reason}
+        if failed:
+            log.warning("history_protocol", **told)
+        else:
+            log.info("history_protocol", **told)
 
 
 def _both(by_warp10: BridgeError, by_opentsdb: BridgeError) -> BridgeError:

@@ -47,6 +47,10 @@ class ServiceSources:
         """The source's name, for messages."""
         return "OVHcloud's history"
 
+    def each(self) -> tuple[Source, ...]:
+        """Return the source of every service there is now."""
+        return tuple(self._source(name) for name in self._services())
+
     async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
         """Fetch buckets of every service concerned."""
         return await self._gather(

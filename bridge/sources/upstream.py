@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from httpx_aiohttp.transport import AiohttpResponseStream, AiohttpTransport
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
 from bridge.errors import UpstreamError, UpstreamTimeoutError
+from bridge.sources.circuit import Circuit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,10 +45,10 @@ class Reply:
 
 
 class Upstream:
-    """A pool of connections to any number of hosts.
+    """A pool of connections to a few hosts; none of them gets in another's way.
 
     Args:
-        concurrency: Requests in flight at most; more wait.
+        concurrency: Requests in flight to one host at most; more wait.
         timeout_s: Seconds for one request, connect included.
         proxy: Outbound proxy URL.
         ca_file: PEM file of a private certificate authority, instead of the system's.
@@ -62,7 +64,8 @@ class Upstream:
     ) -> None:
         trusted = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
         self._timeout_s = timeout_s
-        self._slots = asyncio.Semaphore(concurrency)
+        self._concurrency = concurrency
+        self._hosts: dict[str, _Host] = {}
         self._client = httpx.AsyncClient(
             transport=_Transport(
                 verify=trusted,
@@ -70,7 +73,7 @@ class Upstream:
                 proxy=httpx.Proxy(proxy.get_secret_value()) if proxy else None,
                 client=lambda: aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(
-                        ssl=trusted, limit=concurrency, keepalive_timeout=30.0
+                        ssl=trusted, limit=0, limit_per_host=concurrency, keepalive_timeout=30.0
                     ),
                     read_bufsize=READ_BYTES,
                 ),
@@ -92,23 +95,33 @@ class Upstream:
 
         Raises:
             UpstreamTimeoutError: No complete answer in time.
-            UpstreamError: No connection, a broken or an over-long answer.
+            UpstreamError: No connection, a broken or an over-long answer, or a host that is
+                left alone because it keeps failing.
         """
-        host = httpx.URL(url).host
+        address = httpx.URL(url)
+        host = self._hosts.setdefault(
+            address.netloc.decode(), _Host(address.host, self._concurrency)
+        )
+        with host.circuit.request():
+            return await self._request(host, method, url, body, dict(headers or {}))
+
+    async def _request(
+        self, host: _Host, method: str, url: str, body: bytes | None, headers: dict[str, str]
+    ) -> Reply:
         try:
-            async with self._slots, asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._timeout_s), host.slots:
                 async for attempt in AsyncRetrying(
                     retry=retry_if_exception(_lost), stop=stop_after_attempt(2), reraise=True
                 ):
                     with attempt:
-                        return await self._exchange(method, url, body, dict(headers or {}))
+                        return await self._exchange(method, url, body, headers)
         except TimeoutError:
-            raise self._too_slow(host) from None
+            raise self._too_slow(host.name) from None
         except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
             cause = error.__cause__ or error
             if isinstance(cause, TimeoutError):
-                raise self._too_slow(host) from None
-            raise UpstreamError(f"{host} {_in_words(cause)}") from None
+                raise self._too_slow(host.name) from None
+            raise UpstreamError(f"{host.name} {_in_words(cause)}") from None
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _too_slow(self, host: str) -> UpstreamTimeoutError:
@@ -135,9 +148,22 @@ class Upstream:
                 response.status_code, kind, b"".join(parts), dict(response.headers.items())
             )
 
+    def circuits(self) -> Mapping[str, bool]:
+        """Return the hosts asked so far, and whether each is left alone just now."""
+        return {host.name: host.circuit.is_open for host in self._hosts.values()}
+
     async def close(self) -> None:
         """Close every connection."""
         await self._client.aclose()
+
+
+class _Host:
+    """What is kept of one host: its name, its share of requests, its state."""
+
+    def __init__(self, name: str, concurrency: int) -> None:
+        self.name = name
+        self.slots = asyncio.Semaphore(concurrency)
+        self.circuit = Circuit(name, time.monotonic)
 
 
 class _Transport(AiohttpTransport):

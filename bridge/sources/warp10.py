@@ -21,7 +21,7 @@ from bridge.engine.filters import match_all
 from bridge.errors import UpstreamError
 from bridge.model import Points
 from bridge.offload import in_slices
-from bridge.sources.columns import as_buckets, require_at_most, too_many_points
+from bridge.sources.columns import as_buckets, in_order, require_at_most, too_many_points
 from bridge.sources.gts import BYTES_PER_POINT, read_stack
 from bridge.sources.listings import Listings
 from bridge.sources.metrics_platform import FETCH_LIMIT, INTERNAL_LABEL, ask_with_token
@@ -106,9 +106,8 @@ class Warp10:
             if matches(one.tags):
                 starts = (one.stamps + shift) // 1000
                 found[number].append(Points(one.tags, starts, one.values))
-        return as_buckets(
-            {function: found[number] for number, function in enumerate(functions)}, self._name
-        )
+        answers = {function: found[number] for number, function in enumerate(functions)}
+        return in_order(as_buckets(answers, self._name))
 
     async def points(self, request: PointRequest) -> tuple[Points, ...]:
         """Fetch raw points, to the millisecond; of several in one the last.
@@ -126,7 +125,7 @@ class Warp10:
             if matches(one.tags)
         ]
         require_at_most(request.limit, found)
-        return tuple(found)
+        return in_order(found)
 
     async def _series(self, body: bytes, *, lists: int | None) -> list[tuple[int, AnswerSeries]]:
         return await in_slices(

@@ -289,11 +289,12 @@ def test_a_dead_machine_is_absent_after_its_death(
 
 @pytest.fixture
 def failing(client: httpx.Client, ovh_url: str) -> Iterator[Any]:
-    """Makes OVHcloud's front end fail until the test is over."""
+    """Makes both of OVHcloud's histories fail until the test is over."""
 
-    def fail(**fault: Any) -> None:
-        body = {"target": "opentsdb", "path": "/api/query", **fault}
-        client.post(f"{ovh_url}/_simulator/faults", json=body).raise_for_status()
+    def fail(mode: str) -> None:
+        for target in ("opentsdb", "warp10"):
+            fault = {"target": target, "mode": mode}
+            client.post(f"{ovh_url}/_simulator/faults", json=fault).raise_for_status()
 
     yield fail
     client.delete(f"{ovh_url}/_simulator/faults").raise_for_status()
@@ -304,7 +305,7 @@ def failing(client: httpx.Client, ovh_url: str) -> Iterator[Any]:
 def test_a_failure_of_ovhcloud_is_an_error_and_never_no_data(
     client: httpx.Client, bridge_url: str, world: World, failing: Any, name: str, mode: str
 ) -> None:
-    failing(mode=mode)
+    failing(mode)
     response = send(client, bridge_url, name, body_here(name, world))
     assert response.status_code == 502, response.text
     shapes.check(response.json(), shapes.ERROR)
@@ -313,7 +314,7 @@ def test_a_failure_of_ovhcloud_is_an_error_and_never_no_data(
 def test_a_list_survives_a_failure_of_ovhcloud(
     client: httpx.Client, bridge_url: str, world: World, failing: Any
 ) -> None:
-    failing(mode="down", path="/api")
+    failing("down")
     for name in LISTS:
         path = recorded(name)["request"]["path"]
         assert client.get(f"{bridge_url}{path}?{words_here(name, world)}").json(), name

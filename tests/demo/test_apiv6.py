@@ -20,6 +20,7 @@ from bridge.demo.apiv6.credentials import (
     CONSUMER_KEY,
 )
 from bridge.demo.fleet import EXPIRED_SERVICE, SERVICE
+from bridge.sources.warpscript import POINTS, written
 from tests.demo.schema import json_schema
 from tests.servers import Slot, serving
 
@@ -475,6 +476,34 @@ def test_a_token_opens_the_history_until_it_is_revoked(
     assert len(ask(fresh).json()) == 8
     control(client, base, "token", mode="deny")
     assert ask(fresh).status_code == 403
+
+
+def test_a_token_opens_warp10_until_it_has_expired(
+    client: httpx.Client, base: str, api: ovh.Client
+) -> None:
+    given = api.post(f"{S}/user/9001/metricsToken")
+    url = given["warpEndpoint"] + "/api/v0/exec"
+
+    def ask(token: str, text: str = POINTS.plain) -> httpx.Response:
+        now = int(time.time()) * 1_000_000
+        parameters = {"token": token, "class": "vscope.host.mem.usage.perc", "labels": {}}
+        parameters |= {"end": now, "timespan": 3_600_000_000}
+        return client.post(url, content=written(text, parameters))
+
+    (found,) = ask(given["token"]).json()
+    assert len(found) == 8
+    assert {one["l"][".app"] for one in found} == {"vscope"}
+    control(client, base, "token", mode="expire")
+    refused = ask(given["token"])
+    assert refused.status_code == 500
+    assert "(Token Expired.)" in refused.headers["X-Warp10-Error-Message"]
+    assert ask("no token").headers["X-Warp10-Error-Message"].endswith("(Invalid token.))")
+    fresh = api.post(f"{S}/user/9001/metricsToken")["token"]
+    assert ask(fresh).status_code == 200
+    client.delete(f"{base}/_simulator/calls")
+    assert ask(fresh, POINTS.plain + "'x' DROP").status_code == 500
+    counted = client.get(f"{base}/_simulator/calls").json()
+    assert (counted["injections"], counted["scripts"]) == (1, 1)
 
 
 def test_text_that_would_run_as_code_is_counted(

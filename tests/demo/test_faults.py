@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TIME = "/1.0/auth/time"
 LIST = "/opentsdb/api/aggregators?p=x"
+FIND = "/warp10/api/v0/find?selector=x%7B%7D&format=json"
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,10 @@ def fail(client: httpx.Client, base: str, **fault: Any) -> None:
         ("opentsdb", LIST, "html", 504, "text/html", "<html>"),
         ("opentsdb", LIST, "wrong_type", 200, "application/json", "unexpected"),
         ("opentsdb", LIST, "status", 507, "text/plain", "simulated failure\n"),
+        ("warp10", FIND, "down", 503, "text/plain", "Service Unavailable"),
+        ("warp10", FIND, "html", 504, "text/html", "<html>"),
+        ("warp10", FIND, "wrong_type", 200, "application/json", "unexpected"),
+        ("warp10", FIND, "status", 507, "text/html", "simulated failure"),
         ("oauth2", "/auth/oauth2/token", "down", 503, "text/plain", "Service Unavailable\n"),
     ],
 )

@@ -14,11 +14,13 @@ from starlette.middleware import Middleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
-from bridge.doors import operations, query, simplejson, simpod
+from bridge.doors import opentsdb, operations, query, rows, simplejson, simpod
 from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits, finished_answers
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
+from bridge.doors.page import Site
+from bridge.doors.page.status import Level, Mark, Status
 from bridge.engine.engine import Engine
 from bridge.engine.filters import match_all
 from bridge.model import Buckets, Points
@@ -232,6 +234,8 @@ def make_app(
     limits: Limits | None = None,
     deadline_s: float = 25.0,
     readiness: operations.Readiness = (True, ()),
+    status: Status = Status(Mark("Working", Level.GOOD), "One service."),  # noqa: B008 -- frozen
+    any_metric: bool = False,
     extra: Sequence[Any] = (),
     snapshots: Callable[[], Snapshot] | None = None,
     answers: Remembered[Finished] | None = None,
@@ -248,6 +252,7 @@ def make_app(
         source_step_ms=STEP_MS,
         max_points=2_000_000,
         max_series=2_000,
+        any_metric=any_metric,
     )
     doorway = Doorway(
         engine,
@@ -257,13 +262,21 @@ def make_app(
         timer=timer,
         answers=answers or finished_answers(0),
     )
+
+    async def told() -> Status:
+        return status
+
+    site = Site(doorway, told, answer_s=0.9 * deadline_s)
     return Starlette(
         routes=[
-            *operations.routes(lambda: readiness),
+            *operations.routes(lambda: readiness, site.home),
+            *site.routes(),
             *query.routes(doorway),
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
             *annotations_door.routes(doorway),
+            *opentsdb.routes(doorway),
+            *rows.routes(doorway),
             *extra,
         ],
         middleware=[

@@ -167,6 +167,16 @@ def test_an_unknown_field_is_refused_with_those_there_are(post: Post) -> None:
     assert "vm_name" in error["message"]
 
 
+def test_variables_can_be_asked_with_an_address(client: httpx.Client, base: str) -> None:
+    found = client.get(f"{base}/variable", params={"target": "vms(Roubaix, cluster=prod)"})
+    assert found.json() == [
+        {"__text": "web01", "__value": "vm-101"},
+        {"__text": "web02", "__value": "vm-102"},
+    ]
+    for wrong in ("", "?query=vms()", "?target=vms()&x=1", "?target=vms()&target=hosts()"):
+        assert_union(client.get(f"{base}/variable{wrong}"), 400)
+
+
 def variable(post: Post, payload: Any) -> list[str]:
     body = {"payload": payload, "range": panel()["range"]}
     response = post("/variable", body)

@@ -195,7 +195,9 @@ async def test_more_buckets_than_expected_are_refused() -> None:
         (Downsample(500, "avg"), "points"),
         (Downsample(300_000, "p95"), "points"),
         (Downsample(0, "max"), "points"),
-        (Downsample(86_400_000, "max", "none", True, 1, "d"), "points"),
+        (Downsample(86_400_000, "max", "none", True, 1, "d"), "buckets"),
+        (Downsample(86_400_000, "p95", "none", True, 1, "d"), "points"),
+        (Downsample(3_600_000, "max", "none", True, 1, "h"), "points"),
     ],
 )
 async def test_which_fetch_serves(spec: Downsample | None, fetch: str) -> None:

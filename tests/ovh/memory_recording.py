@@ -32,6 +32,7 @@ class MemoryRecording:
         self.series: dict[SeriesKey, dict[int, float]] = defaultdict(dict)
         self.stored_eras: dict[tuple[str, str, str, int], LabelEra] = {}
         self.failure: BridgeError | None = None
+        self.reads_fail = True
         self.writes = 0
 
     async def write(self, batch: PointBatch, eras: Sequence[LabelEra] = ()) -> None:
@@ -45,7 +46,7 @@ class MemoryRecording:
             self.stored_eras[era.kind, era.datacenter, era.value, era.since_ms] = era
 
     async def eras(self) -> tuple[LabelEra, ...]:
-        if self.failure is not None:
+        if self.failure is not None and self.reads_fail:
             raise self.failure
         return tuple(self.stored_eras[key] for key in sorted(self.stored_eras))
 
@@ -65,7 +66,7 @@ class MemoryRecording:
         return tuple(names[:limit])
 
     def _of(self, metric: str) -> MemorySource:
-        if self.failure is not None:
+        if self.failure is not None and self.reads_fail:
             raise self.failure
         return MemorySource(
             [

@@ -156,6 +156,7 @@ async def test_configured_services_are_polled_without_a_list(upstream: Upstream)
         assert services["pcc-1"].state == "ok"
         assert services["pcc-typo"].state == "failed"
         assert "/dedicatedCloud/pcc-typo" in (services["pcc-typo"].problem or "")
+        assert inventory.snapshot.unlisted == ()
     assert "/1.0/dedicatedCloud" not in upstream.paths()
 
 
@@ -171,6 +172,7 @@ async def test_accounts_do_not_wait_for_each_other(upstream: Upstream) -> None:
         [problem] = inventory.problems()
         assert 'account "dead"' in problem
         assert "resolved" in problem
+        assert inventory.snapshot.unlisted == ("dead",)
 
 
 async def test_running_without_any_upstream_and_then_with_one(upstream: Upstream) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from bridge.doors.datapoints import DatapointsEncoder, encode_rows
+from bridge.doors.datapoints import DatapointsEncoder, encode_rows, interleave
 
 STAMPS = st.lists(st.integers(-(2**53), 2**53), max_size=30, unique=True).map(
     lambda stamps: np.array(sorted(stamps), dtype=np.int64)
@@ -68,6 +68,18 @@ def test_a_long_table_is_sorted_by_time_and_keeps_the_order_of_series(
     ]
     expected.sort(key=lambda row: row[0])
     assert orjson.loads(encode_rows(given_rows)) == expected
+
+
+def test_a_table_of_many_rows_is_written_in_pieces() -> None:
+    stamps = np.arange(3_000, dtype=np.int64)
+    series = [(stamps * (n + 1), stamps * 1.5, b",") for n in range(4)]
+    pieces = list(interleave(series, opening=b"[[", between=b"],[", closing=b"]]"))
+    assert len(pieces) == 4
+    expected = sorted(
+        ([stamp * (n + 1), stamp * 1.5] for n in range(4) for stamp in range(3_000)),
+        key=lambda row: row[0],
+    )
+    assert json.loads(b"".join(pieces)) == expected
 
 
 @given(

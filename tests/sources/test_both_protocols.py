@@ -214,3 +214,17 @@ async def test_a_broken_upstream_is_said_and_then_forgotten(
     finally:
         await upstream.close()
         await api.close()
+
+
+async def test_series_come_in_the_order_of_their_tags(way: Way) -> None:
+    lab = Lab(SERIES[::-1], version="3.5.0" if way.endswith("3.5.0") else "2.11.1")
+    window = (BASE_S * 1000, (BASE_S + 7200) * 1000)
+    with serving(lab.app) as lab.url:
+        upstream = Upstream(concurrency=4, timeout_s=5)
+        source = source_by(way, upstream, lab)
+        points = await source.points(PointRequest("lab.cap", (), *window, 10_000))
+        functions = frozenset({BucketFunction.SUM})
+        buckets = await source.buckets(BucketRequest("lab.cap", (), *window, 60_000, functions))
+        await upstream.close()
+    for found in (points, buckets):
+        assert [one.tags["vm"] for one in found] == ["vm-1", "vm-2", "vm-3"]

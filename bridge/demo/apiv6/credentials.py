@@ -26,6 +26,8 @@ CLIENT_SECRET = "simulated-client-secret-00000000"  # noqa: S105 -- accepted onl
 #: Seconds a clock may be off (tolerance of the real API is unknown; reference: ovh 3.1).
 TOLERANCE_S = 180
 BEARER_LIFE_S = 3599
+#: How long the simulated key still holds when the simulator starts, as most people's do.
+KEY_LIFE_S = 60 * 86_400
 _RULES = (
     ("GET", "/dedicatedCloud"),
     ("GET", "/dedicatedCloud/*"),
@@ -119,8 +121,9 @@ class Keys:
     _recent: dict[str, deque[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        now = self.clock()
         self.consumers[CONSUMER_KEY] = Credential(
-            1, APPLICATION_KEY, "validated", _RULES, self.clock()
+            1, APPLICATION_KEY, "validated", _RULES, now, now + KEY_LIFE_S
         )
 
     def request(self, application: str, rules: tuple[tuple[str, str], ...]) -> tuple[str, str]:

@@ -10,13 +10,12 @@ import hashlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from bridge.catalog import ENRICHED_LABELS
+from bridge.catalog import ENRICHED_LABELS, SERVICE_LABELS
 from bridge.doors.in_order import in_order
 from bridge.doors.names import known_metric, series_labels
 from bridge.doors.opentsdb.filters import bare_filter
 from bridge.doors.opentsdb.selector import Selector, parse_selector
 from bridge.doors.opentsdb.values import read_count, read_list, read_object, read_text
-from bridge.engine.engine import SERVICE_LABELS
 from bridge.errors import BadRequestError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from bridge.catalog import Kind
+from bridge.catalog import SERVICE_LABELS, Kind
 from bridge.doors.datapoints import json_list
 from bridge.doors.http import PlacedError
 from bridge.doors.in_order import in_order
@@ -18,7 +18,6 @@ from bridge.doors.names import label_keys
 from bridge.doors.opentsdb.ask import echo
 from bridge.doors.opentsdb.dps import DpsEncoder
 from bridge.doors.opentsdb.notes import live_series, notes
-from bridge.engine.engine import SERVICE_LABELS
 from bridge.errors import BadRequestError, BridgeError
 from bridge.offload import in_slices
 
@@ -29,6 +28,10 @@ if TYPE_CHECKING:
     from bridge.doors.opentsdb.ask import Ask, SubQuery
     from bridge.doors.opentsdb.notes import Note
     from bridge.model import Answer, Series
+
+
+#: Bytes of a query up to which every series repeats it, and not only the first one.
+LONGEST_ECHO = 10_000
 
 
 async def answer_query(doorway: Doorway, ask: Ask) -> bytes:
@@ -107,8 +110,10 @@ def _elements(
     encoder = DpsEncoder(milliseconds=ask.milliseconds, arrays=ask.arrays, gaps=ask.gaps)
     extra = _encoded("globalAnnotations", global_notes)
     for index, (sub_query, (found, own)) in enumerate(zip(ask.queries, parts, strict=True)):
-        shown = echo(sub_query, index) if ask.show_query else {"index": index}
-        query = b',"query":' + orjson.dumps(shown)
+        only_index = b',"query":' + orjson.dumps({"index": index})
+        query = only_index
+        if ask.show_query:
+            query = b',"query":' + orjson.dumps(echo(sub_query, index))
         for series in found:
             dps = encoder.encode(series.stamps_ms, series.values)
             if dps is None:
@@ -124,6 +129,8 @@ def _elements(
                 extra = _encoded("annotations", own) + _encoded("globalAnnotations", own)
             yield b"".join((head[:-1], query, extra, b',"dps":', dps, b"}"))
             extra = b""
+            if len(query) > LONGEST_ECHO:
+                query = only_index
 
 
 def _encoded(key: str, found: Sequence[Note]) -> bytes:

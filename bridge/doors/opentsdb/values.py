@@ -17,6 +17,9 @@ from bridge.errors import BadRequestError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: OpenTSDB's counts are Java's.
+LARGEST_COUNT = 2**31 - 1
+
 _TRUTH = {"true": True, "false": False, "": False}
 
 
@@ -126,6 +129,6 @@ def read_count(given: Mapping[str, Any], key: str, refusal: str) -> int | None:
     if isinstance(value, int | str) and not isinstance(value, bool):
         with contextlib.suppress(ValueError):
             count = int(value)
-    if count is None:
+    if count is None or abs(count) > LARGEST_COUNT:
         raise BadRequestError(f"{refusal}: {shown(value)}", field=key)
     return count

@@ -88,7 +88,7 @@ BODIES = about(
     # What the other endpoints read.
     metric=METRICS,
     tags=st.lists(about({"key": KEYS, "value": TEXTS}), max_size=2),
-    limit=mostly(st.sampled_from([0, 1, "3", -1]), st.just("x")),
+    limit=mostly(st.sampled_from([0, 1, "3", -1]), st.just("x") | st.integers()),
     type=st.sampled_from(["metrics", "tagk", "tagv"]),
     q=TEXTS,
     max=st.sampled_from([0, 5, 100_000]),

@@ -258,6 +258,7 @@ def test_what_matches_nothing_is_an_empty_list(
         ({"m": f"{CPU}{{vm=regex(a)}}"}, "no such filter type: 'regex'; did you mean regexp"),
         ({"m": f"{CPU}{{vm=regexp([)}}"}, "the regexp on 'vm' is not a regular expression"),
         ({"m": CPU, "limit": "x"}, "Unable to convert 'limit' to a valid number: 'x'"),
+        ({"m": CPU, "limit": "9" * 20}, "Unable to convert 'limit' to a valid number"),
         ({"m": CPU, "start_index": "x"}, "Unable to convert 'start_index' to a valid number"),
     ],
 )
@@ -355,7 +356,8 @@ def test_the_newest_points_by_post(client: httpx.Client, base: str) -> None:
         ({"timeseries": f"{CPU}{{clustr=a}}"}, 400, "No such name for 'tagk': 'clustr'"),
         ({"timeseries": f"{CPU}{{vm=}}"}, 400, "the filter on 'vm' is empty"),
         ({"timeseries": CPU, "back_scan": "x"}, 400, "Unable to parse 'back_scan' as a number"),
-        ({"timeseries": CPU, "back_scan": "9" * 30}, 413, "this would read about"),
+        ({"timeseries": CPU, "back_scan": "999999"}, 413, "this would read about"),
+        ({"timeseries": CPU, "back_scan": "9" * 30}, 400, "Unable to parse 'back_scan'"),
         ({"tsuids": "0001"}, 400, "tsuids are not served"),
         ({"timeseries": [CPU] * 101}, 413, "101 queries, more than the limit of 100"),
     ],

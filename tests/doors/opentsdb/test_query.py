@@ -185,6 +185,13 @@ def test_show_query_repeats_the_query(post: Post) -> None:
         }
 
 
+def test_a_long_query_is_repeated_once(post: Post) -> None:
+    names = "|".join(["vm-101", "vm-102", *(f"vm-{number:05}" for number in range(2_000))])
+    found = answer(post, page(sub(tags={"vm": names}), sub(), showQuery=True))
+    assert [set(element["query"]) == {"index"} for element in found] == [False, True, False]
+    assert [element["query"]["index"] for element in found] == [0, 0, 1]
+
+
 def test_tasks_are_annotations_of_the_first_series(post: Post) -> None:
     body = {**page(sub(tags={"vm": "vm-999"}), sub(tags={"vm": "*"})), "start": NOW - 3 * 3600}
     first, *others = answer(post, body)
