@@ -100,7 +100,9 @@ def merge(store: Store, part: Part) -> int:
         with blaming(store, [part]), store.snapshot() as cursor:
             moved = work.run(cursor)
     except BaseException:
-        work.discard()
+        # A commit that failed may have happened: then its files count.
+        if not store.knows(work.names):
+            work.discard()
         raise
     store.pins.retire(
         store.layout.file(file.tier, file.name)
@@ -143,6 +145,11 @@ class _Merge:
             cursor.execute(f"DELETE FROM late WHERE {part.region}")
         return moved
 
+    @property
+    def names(self) -> list[str]:
+        """What the files are called that have been written."""
+        return [files.name for files in self._made]
+
     def discard(self) -> None:
         """Delete what has been written."""
         for files in self._made:
@@ -166,6 +173,7 @@ class _Merge:
             everything += f" UNION ALL SELECT series FROM {self._old(RAW)}"
         ranges = cut(cursor, f"({everything})", total, part.low, part.high)
         self.replaced |= part.files.keys()
+        newer = self._is_newer(cursor)
         new = []
         for (low, high), number in zip(ranges, store.next_numbers(len(ranges)), strict=True):
             files = PartFiles(store, cursor, part.month, low, high, number)
@@ -174,13 +182,14 @@ class _Merge:
             pending = f"(SELECT * FROM pending WHERE {inside})"
             points = pending
             if raw is not None:
-                points = (
-                    f"({overlaid(f'(SELECT * FROM {self._old(RAW)} WHERE {inside})', pending)})"
-                )
+                points = f"({self._joined(RAW, inside, pending, newer=newer)})"
             files.write(RAW, points)
             points = files.points or pending
             for tier in ROLLUPS:
-                if tier in part.files:
+                if tier in part.files and newer:
+                    made = f"({rolled(pending, tier.width_ms)})"
+                    files.write(tier, f"({self._joined(tier, inside, made, newer=True)})")
+                elif tier in part.files:
                     old = f"(SELECT * FROM {self._old(tier)} WHERE {inside})"
                     files.write(tier, f"({renewed(old, points, pending, tier.width_ms, 'lost')})")
                 elif store.retention.keeps(tier, part.month, store.now_ms()):
@@ -192,6 +201,22 @@ class _Merge:
             "(SELECT DISTINCT series FROM pending) ANTI JOIN "
             f"(SELECT series FROM coverage WHERE month = {part.month}) USING (series)"
         )
+
+    def _is_newer(self, cursor: Cursor) -> bool:
+        """Tell whether every pending point lies behind everything in the files.
+
+        That is so from day to day; nothing has to be looked up then.
+        """
+        last = max((file.last_ms for file in self._part.files.values()), default=-1)
+        first = one(cursor, "SELECT min(time) FROM pending")
+        return first >= last - last % HOUR.width_ms + HOUR.width_ms
+
+    def _joined(self, tier: Tier, inside: str, new: str, *, newer: bool) -> str:
+        """Return the rows of the old file and new ones, which replace those they are for."""
+        old = f"(SELECT * FROM {self._old(tier)} WHERE {inside})"
+        if newer:
+            return f"SELECT * FROM {old} UNION ALL SELECT * FROM {new}"
+        return overlaid(old, new)
 
     def _complete(self, cursor: Cursor) -> None:
         """Write the roll-ups that are missing, and leave the other files."""

@@ -24,7 +24,11 @@ FORMAT = (
 
 
 class PartFiles:
-    """New files for one part, under one number."""
+    """New files for one part, under one number.
+
+    Attributes:
+        name: What each is called in its tier's folder.
+    """
 
     def __init__(
         self, store: Store, cursor: Cursor, month: int, low: int, high: int, number: int
@@ -32,7 +36,7 @@ class PartFiles:
         self._store = store
         self._cursor = cursor
         self._place = (month, low, high)
-        self._name = file_name(month, number)
+        self.name = file_name(month, number)
         self._aside: dict[Tier, Path] = {}
         self._there: list[Path] = []
 
@@ -44,7 +48,7 @@ class PartFiles:
     def write(self, tier: Tier, rows: str) -> None:
         """Write the rows of a table aside, sorted; no rows make no file."""
         month, low, high = self._place
-        path = self._store.layout.scratch / f"{tier.name}-{self._name}"
+        path = self._store.layout.scratch / f"{tier.name}-{self.name}"
         about = f"{{tier: '{tier.name}', month: '{month}', low: '{low}', high: '{high}'}}"
         written = self._cursor.execute(
             f"COPY (SELECT * FROM {rows} ORDER BY series, time) TO {quoted(str(path))} "
@@ -63,7 +67,7 @@ class PartFiles:
             if path is None:
                 continue
             sync(path)
-            place = self._store.layout.file(tier, self._name)
+            place = self._store.layout.file(tier, self.name)
             path.rename(place)
             self._there.append(place)
             sync(place.parent)

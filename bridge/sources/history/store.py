@@ -21,7 +21,7 @@ from bridge.sources.history.schema import migrate
 from bridge.sources.history.series import SeriesTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bridge.sources.history.database import Cursor
@@ -112,6 +112,17 @@ class Store:
             first = meta(cursor, "next_file", 1)
             set_meta(cursor, "next_file", first + count)
         return range(first, first + count)
+
+    def knows(self, names: Sequence[str]) -> bool:
+        """Tell whether files of these names may count; True when that cannot be found out."""
+        if not names:
+            return False
+        try:
+            with self.snapshot() as cursor:
+                known = {name for (name,) in cursor.execute("SELECT name FROM files").fetchall()}
+        except BridgeError:
+            return True
+        return not known.isdisjoint(names)
 
     def require_room(self, size: int) -> None:
         """Refuse early what would fill the disk.
