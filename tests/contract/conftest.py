@@ -36,9 +36,9 @@ def ovh_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def bridge_settings(ovh_url: str) -> Settings:
-    """Settings of a bridge in front of it."""
+    """Settings of a bridge in front of it, which remembers nothing: a failure is met at once."""
     account = demo_account(ovh_url).model_copy(update={"calls_per_minute": 6_000})
-    return Settings(accounts=(account,), metrics_hosts=("127.0.0.1",))
+    return Settings(accounts=(account,), metrics_hosts=("127.0.0.1",), cache_mb=0, answers_mb=0)
 
 
 @pytest.fixture(scope="session")
