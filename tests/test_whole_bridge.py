@@ -244,6 +244,7 @@ def test_a_stalled_warp10_is_left_alone_while_opentsdb_answers(stand: Stand) -> 
     assert not any("/warp10/" in route for route in calls)
 
 
+@pytest.mark.parametrize("more_settings", ["cache_mb = 0\nanswers_mb = 0"])
 def test_killing_ovhcloud_gives_clear_errors_and_recovery(stand: Stand) -> None:
     assert stand.series(1, QUERY).status_code == 200
     stand.simulator.process.kill()
@@ -324,6 +325,7 @@ def test_no_secret_leaves_the_process(stand: Stand) -> None:
         assert secret not in told
 
 
+@pytest.mark.parametrize("more_settings", ["cache_mb = 0\nanswers_mb = 0"])
 def test_the_bridges_own_figures_follow_what_happens(stand: Stand) -> None:
     stand.wait_until_ready()
     assert stand.series(1, "avg:vscope.vm.cpu.usage.perc").status_code == 200
@@ -337,7 +339,11 @@ def test_the_bridges_own_figures_follow_what_happens(stand: Stand) -> None:
         return found
 
     service = "service=pcc-37-187-228-180"
-    first = figures()
+    for _ in range(100):
+        first = figures()
+        if first["vscope_bridge_event_loop_lag_seconds_count{}"] > 0:
+            break
+        time.sleep(0.1)
     assert first[f"vscope_bridge_service_state{{{service},state=ok}}"] == 1
     assert first[f"vscope_bridge_token_state{{{service},state=offered}}"] == 1
     assert first[f"vscope_bridge_objects{{kind=vm,{service}}}"] >= 60

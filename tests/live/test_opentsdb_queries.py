@@ -309,7 +309,7 @@ async def test_a_bridge_that_takes_its_series_from_there(opentsdb: str, metrics:
             "range": {"from": T0, "to": T0 + 20_000_000},
             "targets": [{"refId": "A", "target": f"max:1h-max:{metrics[0]}{{host=web00}}"}],
         }
-        (series,) = json.loads(await answer(doorway, body))
+        (series,) = json.loads(bytes((await answer(doorway, body)).body))
         assert series["tags"]["host"] == "web00"
         assert series["datapoints"]
         body["targets"] = [{"refId": "A", "target": "max:1h-max:no.such.metric"}]
