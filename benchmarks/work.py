@@ -65,6 +65,7 @@ def bridge_environment(base_url: str) -> dict[str, str]:
         "VSCOPE_METRICS_HOSTS": '["127.0.0.1"]',
         "VSCOPE_POLL_INTERVAL_S": "86400",
         "VSCOPE_PROTOCOL": "opentsdb",
+        "VSCOPE_RECORD": "false",
         "VSCOPE_CLIENT_REQUESTS_PER_MINUTE": "0",
         "VSCOPE_SOURCE_STEP_S": str(STEP_S),
         "VSCOPE_LOG_LEVEL": "warning",
