@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 STEP_S = 300
 NOON = int(datetime(2026, 10, 20, 12, tzinfo=UTC).timestamp())
 #: Metrics of a virtual machine that can be recorded.
-METRICS = tuple(m.name for m in catalogue().values() if m.kind is Kind.VM and m.live)
+METRICS = tuple(m.name for m in catalogue().values() if m.kind is Kind.VM and m.live and m.ovhcloud)
 YEARS = 5
 
 TARGETS = {
