@@ -27,8 +27,9 @@ from benchmarks.work import (
     bridge_environment,
     grafana_body,
 )
+from bridge.engine.grids import Grid
 from bridge.engine.needs import Need
-from bridge.engine.sheets import Grid, Roster
+from bridge.engine.rosters import Roster
 from bridge.engine.shelves import Rules, Shelves
 from bridge.model import BucketFunction
 

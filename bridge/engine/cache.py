@@ -18,8 +18,10 @@ import structlog
 from bridge.engine.extents import missing
 from bridge.engine.filter_sets import listing, normal_filters
 from bridge.engine.flights import Flights, Moment
+from bridge.engine.grids import Grid
 from bridge.engine.needs import POINT_GRID_MS, Need
-from bridge.engine.sheets import Grid, Rag, Roster
+from bridge.engine.rags import Rag
+from bridge.engine.rosters import Roster
 from bridge.engine.shelves import Part, Shelves, of_need
 from bridge.errors import (
     NotOfferedError,

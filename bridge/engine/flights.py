@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from bridge.engine.extents import joined, missing, overlap
+from bridge.engine.grids import Grid
 from bridge.engine.lanes import Lanes
-from bridge.engine.sheets import Grid, Rag, Roster
+from bridge.engine.rags import Rag
+from bridge.engine.rosters import Roster
 from bridge.errors import UnavailableError
 from bridge.model import PointRequest
 from bridge.offload import THREAD_POINTS, turn

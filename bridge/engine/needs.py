@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bridge.engine.filter_sets import includes, listing
-from bridge.engine.sheets import MERGEABLE
+from bridge.engine.grids import MERGEABLE
 
 if TYPE_CHECKING:
     from bridge.engine.filter_sets import Filters

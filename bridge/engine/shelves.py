@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
-from cachetools import LRUCache
-
+from bridge.engine.bounded import Bounded
 from bridge.engine.extents import joined, missing, overlap, whole
 from bridge.engine.filter_sets import includes
-from bridge.engine.sheets import Grid, Roster
+from bridge.engine.grids import Grid
+from bridge.engine.rosters import Roster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -151,29 +151,6 @@ class Family:
             for other in sorted(needs, key=lambda one: -one.step_ms)
             if other != need and other.can_serve(need.step_ms, need.functions)
         ]
-
-
-KeyT = TypeVar("KeyT")
-ValueT = TypeVar("ValueT")
-
-
-class Bounded(LRUCache[KeyT, ValueT], Generic[KeyT, ValueT]):
-    """A least-recently-used cache that tells what it evicts."""
-
-    def __init__(
-        self,
-        max_bytes: int,
-        size_of: Callable[[ValueT], int],
-        on_evict: Callable[[KeyT], None] = lambda _: None,
-    ) -> None:
-        super().__init__(max_bytes, size_of)
-        self._on_evict = on_evict
-
-    def popitem(self) -> tuple[KeyT, ValueT]:
-        """Evict one item."""
-        key, value = super().popitem()
-        self._on_evict(key)
-        return key, value
 
 
 class Shelves:

@@ -10,8 +10,9 @@ import pytest
 from bridge.engine.cache import SeriesCache
 from bridge.engine.extents import joined, missing, whole
 from bridge.engine.filter_sets import includes, normal_filters
+from bridge.engine.grids import Grid
 from bridge.engine.needs import Need
-from bridge.engine.sheets import Grid, Roster
+from bridge.engine.rosters import Roster
 from bridge.engine.shelves import Rules, Shelves
 from bridge.errors import (
     BadRequestError,
