@@ -1,0 +1,297 @@
+"""Points to OpenTSDB by ``POST /api/put``, until each is stored or refused for good.
+
+Measured on 2.4.1 (default settings and others):
+
+- Any decimal number is stored in eight bytes, so it takes the place of another one of the
+  same series and time; a number without a point is stored as an integer, beside it. So
+  every value is sent with a point or an exponent.
+- Without ``sync`` the answer comes before the point is stored, and a dying TSD loses it.
+- ``details`` names each point that is not stored, with the reason; the others are stored.
+- gzip is taken by every server, and body limits count what is compressed.
+- A body above the limit gets a 400 in HTML, or its connection closed without an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+
+from bridge.errors import UpstreamError, UpstreamTimeoutError
+from bridge.offload import in_slices
+from bridge.sources.opentsdb import message_of
+from bridge.sources.opentsdb_store.cluster import SAFE_BYTES, ClusterSettings
+from bridge.sources.opentsdb_store.names import why_not
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from bridge.model import PointBatch, SeriesKey
+    from bridge.sources.upstream import Reply, Upstream
+
+    #: A point's series and its stamp as it is sent.
+    PointId = tuple[str, tuple[tuple[str, str], ...], int]
+    Refused = Callable[[PointId, str], None]
+
+#: Points of one request: more gain nothing (docs/performance.md).
+POINTS = 500
+#: Requests at the same time; the server gathers their points into one flush a second.
+CONCURRENCY = 8
+#: Seconds for one request. The server gives up a little earlier, and names what is missing.
+TIMEOUT_S = 30.0
+_SYNC_MS = 25_000
+#: What an error says that goes away by itself. "Unexpected exception" stands for failures of
+#: HBase and for names that cannot be kept, so it is believed only after some tries.
+_PASSING = ("Please throttle", "Write timedout", "Timeout exception", "Storage exception")
+_DOUBTFUL = "Unexpected exception"
+_TRIES = 8
+#: What the server says to a put without points, which shows that it takes puts.
+_NOTHING_SENT = "No datapoints"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(eq=False)
+class Delivery:
+    """The points of one poll on their way.
+
+    Attributes:
+        waiting: What has to be stored yet: the JSON of each point.
+        stored: How many are stored.
+        refused: How many never will be.
+    """
+
+    waiting: dict[PointId, bytes]
+    stored: int = 0
+    refused: int = 0
+    tries: Counter[PointId] = field(default_factory=Counter)
+
+
+class PutClient:
+    """Writes to one OpenTSDB.
+
+    Args:
+        upstream: Connections, to nothing else.
+        url: Base URL, without ``/api``.
+        headers: The login.
+        on_refused: Told of every point that is given up, with the reason.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        url: str,
+        headers: Mapping[str, str],
+        on_refused: Refused = lambda _, __: None,
+    ) -> None:
+        self._upstream = upstream
+        self._url = url.rstrip("/")
+        self._headers = {**headers, "Content-Type": "application/json"}
+        self._on_refused = on_refused
+        self._limit = SAFE_BYTES
+        self._gzip = True
+        self.settings = ClusterSettings()
+
+    async def learn(self) -> ClusterSettings:
+        """Ask the server for its settings, and whether it takes puts; nothing is written.
+
+        Raises:
+            UpstreamError, UpstreamTimeoutError: It cannot be written to.
+        """
+        reply = await self._send("GET", "/api/config", None, {})
+        told = _json(reply) if reply.status == 200 else None
+        # A proxy may keep the settings to itself.
+        self.settings = ClusterSettings.of(told) if isinstance(told, dict) else ClusterSettings()
+        self._limit = self.settings.body_bytes
+        for self._gzip in (True, False):
+            reply = await self._put(b"[]")
+            if reply.status in {200, 204}:
+                break
+            if reply.status == 400 and message_of(reply).startswith(_NOTHING_SENT):
+                break
+        else:
+            raise _unwritable(reply)
+        return self.settings
+
+    async def lines(self, batch: PointBatch) -> Delivery:
+        """Return what is to be sent of a batch; what cannot be stored is refused here."""
+        delivery = Delivery({})
+        for refused in await in_slices(self._lines(batch, delivery), len(batch.values)):
+            delivery.refused += refused
+        return delivery
+
+    def _lines(self, batch: PointBatch, delivery: Delivery) -> Iterator[int]:
+        settings = self.settings
+        heads = [
+            (key, why_not(key, most_tags=settings.most_tags, special=settings.special))
+            for key in batch.keys
+        ]
+        columns = zip(
+            batch.series.tolist(), batch.stamps_ms.tolist(), batch.values.tolist(), strict=True
+        )
+        for series, stamp_ms, value in columns:
+            key, reason = heads[series]
+            # Whole seconds take half the room.
+            stamp = stamp_ms if stamp_ms % 1000 else stamp_ms // 1000
+            point = key.metric, key.tags, stamp
+            if reason is not None:
+                self._on_refused(point, reason)
+            else:
+                delivery.waiting[point] = _line(key, stamp, value)
+            yield int(reason is not None)
+
+    async def round(self, delivery: Delivery) -> None:
+        """Send what waits of a delivery, once.
+
+        Raises:
+            UpstreamError, UpstreamTimeoutError: Something of it waits still.
+        """
+        places = asyncio.Semaphore(CONCURRENCY)
+        failures: list[UpstreamError | UpstreamTimeoutError] = []
+        points = list(delivery.waiting)
+
+        async def send(piece: list[PointId]) -> None:
+            async with places:
+                if failures:
+                    return
+                try:
+                    await self._piece(delivery, piece)
+                except (UpstreamError, UpstreamTimeoutError) as error:
+                    failures.append(error)
+
+        async with asyncio.TaskGroup() as group:
+            for start in range(0, len(points), POINTS):
+                group.create_task(send(points[start : start + POINTS]))
+        self._give_up_doubtful(delivery)
+        if failures:
+            raise failures[0]
+        if delivery.waiting:
+            left, reason = len(delivery.waiting), self._last_reason
+            raise UpstreamError(f"OpenTSDB did not store {left:,} points: {reason}")
+        self._limit = min(2 * self._limit, self.settings.body_bytes)
+
+    _last_reason = ""
+
+    async def _piece(self, delivery: Delivery, piece: list[PointId]) -> None:
+        body = b"[" + b",".join(delivery.waiting[point] for point in piece) + b"]"
+        packed = _gzipped(body) if self._gzip else body
+        if len(packed) > self._limit and len(piece) > 1:
+            await self._halves(delivery, piece)
+            return
+        try:
+            reply = await self._put(packed)
+        except UpstreamError:
+            # Too large bodies are not always answered.
+            self._limit = max(SAFE_BYTES, min(self._limit, len(packed)) // 2)
+            raise
+        answer = _json(reply)
+        if reply.status in {200, 400} and isinstance(answer, dict) and "errors" in answer:
+            self._read(delivery, piece, answer["errors"])
+        elif reply.status == 204:
+            self._read(delivery, piece, [])
+        elif len(piece) > 1 and (
+            (reply.status in {400, 413} and len(packed) > SAFE_BYTES) or _is_refusal(reply)
+        ):
+            if not _is_refusal(reply):
+                self._limit = max(SAFE_BYTES, len(packed) // 2)
+            await self._halves(delivery, piece)
+        elif _is_refusal(reply):
+            self._refuse(delivery, piece[0], message_of(reply))
+        else:
+            raise _unwritable(reply)
+
+    async def _halves(self, delivery: Delivery, piece: list[PointId]) -> None:
+        middle = len(piece) // 2
+        await self._piece(delivery, piece[:middle])
+        await self._piece(delivery, piece[middle:])
+
+    def _read(self, delivery: Delivery, piece: list[PointId], errors: Any) -> None:
+        """Take an answer that names what is not stored."""
+        failed: dict[PointId, str] = {}
+        try:
+            for one in errors:
+                point = one["datapoint"]
+                tags = tuple(sorted(point["tags"].items()))
+                failed[point["metric"], tags, point["timestamp"]] = str(one["error"])
+        except (KeyError, TypeError, AttributeError):
+            raise UpstreamError("OpenTSDB named points that it was not sent") from None
+        if not failed.keys() <= set(piece):
+            raise UpstreamError("OpenTSDB named points that it was not sent")
+        for point in piece:
+            reason = failed.get(point)
+            if reason is None:
+                del delivery.waiting[point]
+                delivery.stored += 1
+            elif reason.startswith(_PASSING):
+                self._last_reason = reason
+            elif reason.startswith(_DOUBTFUL):
+                self._last_reason = reason
+                delivery.tries[point] += 1
+            else:
+                self._refuse(delivery, point, reason)
+
+    def _give_up_doubtful(self, delivery: Delivery) -> None:
+        """Refuse what failed again and again while points beside it were stored."""
+        if delivery.stored:
+            for point, tries in list(delivery.tries.items()):
+                if tries >= _TRIES:
+                    del delivery.tries[point]
+                    self._refuse(delivery, point, f"{_DOUBTFUL}, {tries} times")
+
+    def _refuse(self, delivery: Delivery, point: PointId, reason: str) -> None:
+        if delivery.waiting.pop(point, None) is not None:
+            delivery.refused += 1
+            self._on_refused(point, reason)
+
+    async def _put(self, body: bytes) -> Reply:
+        headers = {"Content-Encoding": "gzip"} if self._gzip else {}
+        if self._gzip and body == b"[]":
+            body = _gzipped(body)
+        path = f"/api/put?details&sync&sync_timeout={_SYNC_MS}"
+        return await self._send("POST", path, body, headers)
+
+    async def _send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Reply:
+        return await self._upstream.request(
+            method, self._url + path, body=body, headers={**self._headers, **headers}
+        )
+
+
+def _line(key: SeriesKey, stamp: int, value: float) -> bytes:
+    return orjson.dumps(
+        {"metric": key.metric, "timestamp": stamp, "value": value, "tags": dict(key.tags)}
+    )
+
+
+def _gzipped(body: bytes) -> bytes:
+    packer = zlib.compressobj(1, wbits=31)
+    return packer.compress(body) + packer.flush()
+
+
+def _json(reply: Reply) -> Any:
+    try:
+        return orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _is_refusal(reply: Reply) -> bool:
+    """Whether OpenTSDB itself refuses the request; a proxy's page says nothing of points."""
+    return reply.status == 400 and bool(message_of(reply))
+
+
+def _unwritable(reply: Reply) -> UpstreamError:
+    if reply.status in {401, 403}:
+        return UpstreamError(f"OpenTSDB refused the credential (HTTP {reply.status})")
+    if reply.status in {404, 405}:
+        return UpstreamError(
+            f"OpenTSDB takes no points at this address (HTTP {reply.status}): is its tsd.mode ro?"
+        )
+    said = message_of(reply)
+    return UpstreamError(f"OpenTSDB answered HTTP {reply.status}{': ' + said if said else ''}")

@@ -1,0 +1,79 @@
+"""The cluster as the engine sees it: in the labelled unit, with a word on what it lacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.catalog import DISKSPACE_USED
+from bridge.errors import BadRequestError
+from bridge.sources.offered import recording
+from bridge.sources.recorded import KB_PER_GB, Rescaled
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from bridge.catalog import Metric
+    from bridge.model import BucketRequest, Buckets, PointRequest, Points, Source, TagFilter
+
+
+def stored(source: Source, catalogue: Mapping[str, Metric]) -> Source:
+    """Return a cluster that the bridge records into, for the engine.
+
+    Args:
+        source: The cluster as it is; space in kB.
+        catalogue: The metrics, with their units.
+    """
+    source = Filling(source, catalogue)
+    if catalogue[DISKSPACE_USED].unit == "gbytes":
+        source = Rescaled(source, {DISKSPACE_USED: 1.0 / KB_PER_GB})
+    return recording(source, catalogue)
+
+
+class Filling:
+    """A source that has nothing yet of the metrics it does not know.
+
+    OpenTSDB refuses a metric without a single point; here the first one is on its way.
+
+    Args:
+        source: The source.
+        known: The names that are metrics; others stay refused.
+    """
+
+    def __init__(self, source: Source, known: Collection[str]) -> None:
+        self._source = source
+        self._known = known
+
+    @property
+    def name(self) -> str:
+        """The source's own name."""
+        return self._source.name
+
+    async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
+        """Fetch buckets."""
+        try:
+            return await self._source.buckets(request)
+        except BadRequestError as error:
+            self._require_known(request.metric, error)
+            return ()
+
+    async def points(self, request: PointRequest) -> tuple[Points, ...]:
+        """Fetch raw points."""
+        try:
+            return await self._source.points(request)
+        except BadRequestError as error:
+            self._require_known(request.metric, error)
+            return ()
+
+    async def lookup(
+        self, metric: str, filters: tuple[TagFilter, ...]
+    ) -> tuple[Mapping[str, str], ...]:
+        """List series."""
+        return await self._source.lookup(metric, filters)
+
+    async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
+        """List metrics."""
+        return await self._source.metric_names(start, limit)
+
+    def _require_known(self, metric: str, error: BadRequestError) -> None:
+        if error.field != "metric" or metric not in self._known:
+            raise error
