@@ -176,7 +176,7 @@ def _not_allowed(method: str, handlers: Mapping[str, Handler]) -> Response:
         405,
         "Method not allowed",
         f"The HTTP method [{method[:20]}] is not permitted for this endpoint",
-        {"Allow": ", ".join(handlers)},
+        {"Allow": ", ".join(name for name in handlers if name != "DELETE")},
     )
 
 
