@@ -48,7 +48,7 @@ def redact(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return ``text`` with line ends, control characters and the like as ``\\x1b`` and so on."""
+    """Return ``text`` with line ends, control characters and the like written as escapes."""
     if text.isprintable():
         return text
     return "".join(

@@ -16,8 +16,8 @@ from bridge.doors.openapi.parts import (
     given,
     one_of,
     optional,
+    pair,
     text,
-    tuple_of,
 )
 from bridge.doors.openapi.schemas import shared
 from bridge.doors.opentsdb.suggest import TYPES
@@ -79,7 +79,7 @@ _SERIES: Schema = {
             dps={
                 "anyOf": [
                     {"type": "object", "additionalProperties": _VALUE},
-                    array(tuple_of(WHOLE, _VALUE)),
+                    array(pair("stamp, value")),
                 ]
             },
         )

@@ -54,14 +54,13 @@ def array(items: Schema, **more: Any) -> Schema:
     return {"type": "array", "items": items, **more}
 
 
-def tuple_of(*items: Schema) -> Schema:
-    """Return the schema of a list with these elements and no other."""
-    return {
-        "type": "array",
-        "prefixItems": list(items),
-        "minItems": len(items),
-        "maxItems": len(items),
-    }
+def pair(about: str) -> Schema:
+    """Return the schema of a point: a stamp and a value, in the order that ``about`` tells.
+
+    Not ``prefixItems``, which readers of the document understand differently.
+    """
+    value: Schema = {"type": ["number", "null"]}
+    return array(value, minItems=2, maxItems=2, description=about)
 
 
 def given(required: Iterable[str] = (), **properties: Schema) -> Schema:

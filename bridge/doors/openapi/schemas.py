@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.doors.openapi.parts import CELL, STAMP_MS, TEXT, WHOLE, answered, array, text, tuple_of
+from bridge.doors.openapi.parts import CELL, TEXT, WHOLE, answered, array, pair, text
 from bridge.engine.functions import AGGREGATORS, DOWNSAMPLERS, FILLS
 from bridge.model import FilterKind
 
@@ -91,6 +91,6 @@ SCHEMAS: Mapping[str, Schema] = {
         tags={"type": "object", "additionalProperties": TEXT},
         unit=TEXT,
         meta=shared("Notices"),
-        datapoints=array(tuple_of({"type": ["number", "null"]}, STAMP_MS)),
+        datapoints=array(pair("value, epoch milliseconds")),
     ),
 }
