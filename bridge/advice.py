@@ -73,6 +73,26 @@ ADVICE = (
         "number.",
     ),
     Advice(
+        "OpenTSDB is not written to",
+        "Nothing is lost: what is recorded waits on the disk and follows by itself. See to the "
+        "server, or what it names.",
+    ),
+    Advice(
+        "the spool was full",
+        "OpenTSDB was away for longer than `spool_mb` lasts. See to it, or give the spool more "
+        "room; what is lost is lost.",
+    ),
+    Advice(
+        "OpenTSDB does not take",
+        "The series that is named: its characters cannot be stored, or the server takes no new "
+        "names. The others are not affected.",
+    ),
+    Advice(
+        "on every TSD",
+        "Set it as it says, and restart the TSDs. See "
+        "[Several bridges](operations.md#several-bridges).",
+    ),
+    Advice(
         "refused the connection",
         "The server of the history is down, or something between blocks the way to it.",
     ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import gc
 import time
 from dataclasses import dataclass
@@ -15,8 +14,6 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from bridge.catalog import catalogue
-from bridge.chores import Chores
-from bridge.control import serve_control
 from bridge.doors import annotations as annotations_door
 from bridge.doors import measure, openapi, opentsdb, operations, query, rows, simplejson, simpod
 from bridge.doors.auth import Admission, AuthMiddleware
@@ -33,17 +30,14 @@ from bridge.engine.engine import Engine
 from bridge.engine.shelves import Rules
 from bridge.overview import Overview
 from bridge.ovh.api import OvhApi
-from bridge.ovh.expiry import ExpiryWatch
 from bridge.ovh.inventory import Inventory
 from bridge.ovh.labels import LabelCache
-from bridge.ovh.recorder import Recorder
 from bridge.ovh.token import TokenKeeper
-from bridge.recording import RecordingKeeper
+from bridge.recordings import Recordings, opentsdb_of, recordings_of
 from bridge.settings import SettingsError
-from bridge.sources.history import History, Retention
 from bridge.sources.merged import MergedSources
 from bridge.sources.offered import ovhcloud_history
-from bridge.sources.opentsdb import OpenTsdb
+from bridge.sources.opentsdb_store import stored
 from bridge.sources.ovhcloud import OvhCloud
 from bridge.sources.recorded import recorded
 from bridge.sources.services import ServiceSources
@@ -52,10 +46,17 @@ from bridge.telemetry import BridgeCollector, LoopLag, new_registry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-    from pathlib import Path
 
+    from bridge.chores import Chores
     from bridge.model import Source
+    from bridge.ovh.recorder import Recorder
+    from bridge.recording import RecordingKeeper
     from bridge.settings import Settings
+    from bridge.sources.history import History
+    from bridge.sources.opentsdb_store import OpenTsdbStore
+
+#: Seconds for which settled data of a store that several bridges write to are kept.
+SHARED_KEEP_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,13 @@ class Bridge:
         apis: OVHcloud's API, by account name.
         keepers: The vScope token of each service asked for so far, by service name.
         histories: OVHcloud's history of each of them.
-        history: The recording; None without a folder for it.
-        recorder: Writes to it.
-        recording: Keeps it open.
-        chores: Work on it that a person starts.
+        history: The recording; None without a folder for it, or without files in it where
+            another store is recorded into.
+        store: That store, an OpenTSDB.
+        recorder: Writes to either.
+        recording: Keeps that one open.
+        earlier: Keeps the recording open that was made before the store.
+        chores: Work on ``history`` that a person starts.
     """
 
     settings: Settings
@@ -81,8 +85,10 @@ class Bridge:
     keepers: Mapping[str, TokenKeeper]
     histories: Mapping[str, OvhCloud]
     history: History | None = None
+    store: OpenTsdbStore | None = None
     recorder: Recorder | None = None
     recording: RecordingKeeper | None = None
+    earlier: RecordingKeeper | None = None
     chores: Chores | None = None
 
     def readiness(self) -> tuple[bool, tuple[str, ...]]:
@@ -96,16 +102,21 @@ class Bridge:
             for name, keeper in self.keepers.items()
             if keeper.state == "not offered"
         ]
-        problem = self.recording.problem() if self.recording else None
-        reasons += [problem] if problem else []
+        problems = [keeper.problem() for keeper in self.keeping()]
+        problems += self.store.problems() if self.store else ()
+        reasons += [problem for problem in problems if problem]
         return any(service.state in ("ok", "partial") for service in services), tuple(reasons)
+
+    def keeping(self) -> tuple[RecordingKeeper, ...]:
+        """Return what keeps recordings open."""
+        return tuple(filter(None, (self.recording, self.earlier)))
 
     async def close(self) -> None:
         """Close every connection, and the recording."""
         await self.cache.close()
         await asyncio.gather(self.upstream.close(), *(api.close() for api in self.apis.values()))
-        if self.recording is not None:
-            await self.recording.close()
+        for keeper in self.keeping():
+            await keeper.close()
 
 
 def build_bridge(settings: Settings) -> Bridge:
@@ -129,7 +140,7 @@ def build_bridge(settings: Settings) -> Bridge:
         Rules(
             settle_s=max(settings.cache_settle_s, 2.0 * settings.source_step_s),
             tail_s=settings.cache_tail_s,
-            keep_s=settings.cache_keep_s,
+            keep_s=_keep_s(settings),
             stale_s=settings.cache_stale_s,
         ),
         max_bytes=settings.cache_mb << 20,
@@ -145,19 +156,19 @@ def build_bridge(settings: Settings) -> Bridge:
         # As they are: what is copied once need not be remembered.
         return [*servers, *histories.values()]
 
-    history = recorder = recording = chores = None
     metrics = catalogue(diskspace_unit=settings.diskspace_unit)
     labels = LabelCache(lambda: inventory.snapshot)
+    if settings.opentsdb_url is not None:
+        servers.append(opentsdb_of(settings, upstream))
+    kept = Recordings()
     if settings.history_dir is not None:
-        history = _recording_of(settings, settings.history_dir)
-        expiries = {name: ExpiryWatch(api, clock=time.time) for name, api in apis.items()}
-        recorder = Recorder(history, history, expiries)
-        chores = Chores(history, settings.history_dir, metrics, upstreams, cache.invalidate)
-        control = functools.partial(serve_control, chores, settings.history_dir)
-        recording = RecordingKeeper(history, recorder, control)
-        labels = LabelCache(lambda: inventory.snapshot, lambda: recorder.eras)
-        if settings.record:
-            inventory.subscribe(recorder.hear)
+        folder = settings.history_dir
+        kept = recordings_of(settings, folder, cache, metrics, apis, servers, upstreams)
+        if kept.recorder is not None:
+            recorder = kept.recorder
+            labels = LabelCache(lambda: inventory.snapshot, lambda: recorder.eras)
+            if settings.record:
+                inventory.subscribe(recorder.hear)
 
     def services() -> list[str]:
         known = inventory.snapshot.services.values()
@@ -180,20 +191,12 @@ def build_bridge(settings: Settings) -> Bridge:
         )
         return cache.wrap(histories[service])
 
-    if history is not None:
-        sources["recording"] = recorded(history, metrics, good_s=settings.cache_tail_s)
-    if settings.opentsdb_url is not None:
-        servers.append(
-            OpenTsdb(
-                upstream,
-                settings.opentsdb_url,
-                user=settings.opentsdb_user,
-                password=settings.opentsdb_password,
-                token=settings.opentsdb_token,
-                clock=time.monotonic,
-            )
-        )
-        sources["opentsdb"] = cache.wrap(servers[0])
+    if kept.history is not None:
+        sources["recording"] = recorded(kept.history, metrics, good_s=settings.cache_tail_s)
+    if servers:
+        source = cache.wrap(servers[0])
+        into = settings.record_into == "opentsdb"
+        sources["opentsdb"] = stored(source, metrics) if into else source
     ovhcloud = ServiceSources(services, open_source)
     if accounts:
         sources["ovhcloud"] = ovhcloud_history(ovhcloud, metrics)
@@ -219,16 +222,20 @@ def build_bridge(settings: Settings) -> Bridge:
         apis,
         keepers,
         histories,
-        history,
-        recorder,
-        recording,
-        chores,
+        kept.history,
+        kept.store,
+        kept.recorder,
+        kept.recording,
+        kept.earlier,
+        kept.chores,
     )
 
 
-def _recording_of(settings: Settings, folder: Path) -> History:
-    kept = Retention(settings.history_raw_days, settings.history_10m_days, settings.history_1h_days)
-    return History(folder, kept, memory_mb=settings.history_memory_mb)
+def _keep_s(settings: Settings) -> float:
+    """Points that another bridge sent late are met when settled data are read once more."""
+    if settings.record_into == "opentsdb" and "cache_keep_s" not in settings.model_fields_set:
+        return min(settings.cache_keep_s, SHARED_KEEP_S)
+    return settings.cache_keep_s
 
 
 def _one_of(sources: Sequence[Source], identity: Callable[[str], tuple[str, ...]]) -> Source:
@@ -279,7 +286,7 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        recording = [] if bridge.recording is None else [bridge.recording.run()]
+        recording = [keeper.run() for keeper in bridge.keeping()]
         work = (bridge.inventory.run(), lag.run(), *recording)
         running = [asyncio.create_task(one) for one in work]
         # What lives as long as the process need not be walked at every collection.

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bridge.doors.page.status import Cell
     from bridge.ovh.inventory import AccountState
     from bridge.ovh.objects import ServiceInventory, Snapshot
+    from bridge.settings import Settings
     from bridge.sources.history import HistoryStats
 
 #: Seconds that counting what is recorded may take.
@@ -100,7 +101,7 @@ class Overview:
             problems,
             (
                 _services(snapshot, counts),
-                self._recording(stats),
+                self._recording(stats) if self.bridge.store is None else self._store(),
                 self._history(snapshot),
                 _accounts(self.bridge.inventory.accounts()),
             ),
@@ -137,6 +138,28 @@ class Overview:
         )
         return Section("Recording", columns, (row,))
 
+    def _store(self) -> Section:
+        columns = ("Into", "State", "Newest value", "Written", "Waiting", "Refused", "Given up")
+        settings, store, recording = self.bridge.settings, self.bridge.store, self.bridge.recording
+        if store is None or recording is None:
+            return Section("Recording", columns, ())
+        state = store.state
+        mark = Mark(recording.state, _RECORDING_LEVELS[recording.state])
+        if state.problem is not None:
+            mark = Mark("waiting for OpenTSDB", Level.BAD)
+        elif not settings.record and recording.state != "closed":
+            mark = Mark("only read", Level.NOTE)
+        row = (
+            _server(settings),
+            mark,
+            _moment(state.written_ms),
+            Amount(state.written),
+            Amount(state.waiting.points),
+            Amount(state.refused),
+            Amount(state.given_up),
+        )
+        return Section("Recording", columns, (row,), note="Points, since the start.")
+
     def _history(self, snapshot: Snapshot) -> Section:
         rows = tuple(self._origins(snapshot))
         several = len({row[2] for row in rows}) > 1
@@ -150,20 +173,25 @@ class Overview:
 
     def _origins(self, snapshot: Snapshot) -> Iterator[tuple[Cell, ...]]:
         """Yield the places history comes from, the strongest first."""
-        settings, recording = self.bridge.settings, self.bridge.recording
+        settings = self.bridge.settings
+        recording = self.bridge.earlier or self.bridge.recording
         for source in settings.history_order:
-            if source == "recording" and recording is not None:
+            if source == "recording" and self.bridge.history is not None and recording is not None:
                 is_open = recording.state != "closed"
                 mark = Mark("open", Level.GOOD) if is_open else Mark("closed", Level.WARNING)
                 yield "all services", mark, "the bridge's recording", "Read when a panel asks."
             elif source == "opentsdb" and settings.opentsdb_url is not None:
-                server = f"OpenTSDB at {urlsplit(settings.opentsdb_url).netloc}"
-                yield "all services", Mark("set", Level.GOOD), server, "Read when a panel asks."
+                place, what = _server(settings), "Read when a panel asks."
+                yield "all services", Mark("set", Level.GOOD), place, what
             elif source == "ovhcloud":
                 for name in snapshot.services:
                     keeper = self.bridge.keepers.get(name)
                     mark, meaning = _HISTORY[keeper.state if keeper else "unknown"]
                     yield name, mark, "OVHcloud", meaning
+
+
+def _server(settings: Settings) -> str:
+    return f"OpenTSDB at {urlsplit(settings.opentsdb_url or '').netloc}"
 
 
 def _moment(at_ms: int | None) -> Moment:

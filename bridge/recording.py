@@ -15,10 +15,23 @@ from bridge.ovh.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from typing import Protocol
 
     from bridge.ovh.recorder import Recorder
     from bridge.ovh.throttle import Sleep
-    from bridge.sources.history import History
+
+    class Kept(Protocol):
+        """A recording that is opened, kept in order, and closed."""
+
+        async def open(self) -> None:
+            """Open it; BridgeError says why that is impossible just now."""
+
+        async def close(self) -> None:
+            """Finish what is under way and close it."""
+
+        async def run_maintenance(self) -> None:
+            """Do what has to be done beside recording, without end."""
+
 
 RETRY_S = 30.0
 #: What recording can be: not opened (yet), or a state of the recorder.
@@ -31,16 +44,16 @@ class RecordingKeeper:
     """Keeps the recording open while ``run`` runs.
 
     Args:
-        history: The recording.
-        recorder: Writes to it.
+        history: Where it is.
+        recorder: Writes to it; None where it is only read.
         work: More to run while it is open.
         sleep: Coroutine that waits, in seconds.
     """
 
     def __init__(
         self,
-        history: History,
-        recorder: Recorder,
+        history: Kept,
+        recorder: Recorder | None,
         *work: Callable[[], Awaitable[None]],
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -54,12 +67,16 @@ class RecordingKeeper:
     @property
     def state(self) -> str:
         """One of ``RECORDING_STATES``."""
-        return self._recorder.state.state if self._is_open else "closed"
+        if not self._is_open:
+            return "closed"
+        return "waiting" if self._recorder is None else self._recorder.state.state
 
     def problem(self) -> str | None:
         """Say what is wrong with the recording now, None where nothing is."""
         if self._problem is not None:
             return f"nothing is recorded, and nothing of the recording can be read: {self._problem}"
+        if self._recorder is None:
+            return None
         state = self._recorder.state
         if state.state == "failing":
             return (
@@ -75,9 +92,8 @@ class RecordingKeeper:
         self._is_open = True
         log.info("recording_opened")
         # It ends only when all of it has ended: what still runs needs the open recording.
-        await together(
-            self._recorder.run(), self._maintain(), *(self._beside(work) for work in self._work)
-        )
+        recorder = [] if self._recorder is None else [self._recorder.run()]
+        await together(*recorder, self._maintain(), *(self._beside(work) for work in self._work))
 
     async def close(self) -> None:
         """Close the recording, after what is being written."""

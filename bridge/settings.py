@@ -7,6 +7,7 @@ a key, the places of the ``ovh`` package.
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -19,7 +20,7 @@ from bridge.credentials import ENDPOINTS, Account, Credential, duplicates, secre
 from bridge.settings_sources import CONFIG_PLACES, LISTS, PREFIX, ConfiguredSource, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -32,6 +33,7 @@ __all__ = [
     "given_settings",
     "is_loopback",
     "load_settings",
+    "matcher",
     "read_sources",
 ]
 
@@ -177,7 +179,23 @@ class Settings(BaseSettings):
         "When not set, `serve` records in `~/.local/share/vscope-bridge`.",
     )
     record: bool = Field(
-        default=True, description="Whether every reading of the inventory is recorded there."
+        default=True, description="Whether every reading of the inventory is recorded."
+    )
+    record_into: Literal["history", "opentsdb"] = Field(
+        default="history",
+        description="Where to: `history` is the embedded store in `history_dir`; `opentsdb` the "
+        "server at `opentsdb_url`, with what waits for it in `history_dir`.",
+    )
+    record_services: tuple[str, ...] = Field(
+        default=("*",),
+        description="Services whose values this bridge records, by name; `*` stands for any text.",
+    )
+    spool_mb: int = Field(
+        default=1024,
+        ge=16,
+        le=1_048_576,
+        description="Room on the disk for what waits while `opentsdb_url` is away, in MiB; when "
+        "it is full, the oldest is given up.",
     )
     history_order: tuple[str, ...] = Field(
         default=("recording", "opentsdb", "ovhcloud"),
@@ -263,7 +281,8 @@ class Settings(BaseSettings):
         ge=0,
         le=86_400 * 7,
         allow_inf_nan=False,
-        description="Seconds after which settled data are read once more all the same.",
+        description="Seconds after which settled data are read once more all the same; with "
+        "`record_into` opentsdb at most 600 unless set.",
     )
     cache_stale_s: float = Field(
         default=600.0,
@@ -360,6 +379,19 @@ class Settings(BaseSettings):
             raise ValueError(f"expected a name of its own for each, but several are {twice[0]!r}")
         return value
 
+    @field_validator("record_services")
+    @classmethod
+    def _service_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not name or set(name) & set("?[]/ ") for name in value):
+            raise ValueError("expected names of services, where * stands for any text")
+        return value
+
+    @model_validator(mode="after")
+    def _store_has_an_address(self) -> Self:
+        if self.record_into == "opentsdb" and self.opentsdb_url is None:
+            raise ValueError("record_into: 'opentsdb': expected opentsdb_url too")
+        return self
+
     @model_validator(mode="after")
     def _certificate_and_key(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
@@ -390,6 +422,11 @@ class _GivenSettings(Settings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
+
+
+def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """Return what tells whether a name is one of those listed; ``*`` stands for any text."""
+    return lambda name: any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def is_loopback(host: str) -> bool:

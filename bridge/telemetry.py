@@ -113,6 +113,7 @@ class BridgeCollector(Collector):
             circuits.add_metric([host], float(is_open))
         yield circuits
         yield from self._recording()
+        yield from self._store()
 
     def _recording(self) -> Iterator[Metric]:
         recorder, recording = self._bridge.recorder, self._bridge.recording
@@ -145,6 +146,31 @@ class BridgeCollector(Collector):
             yield GaugeMetricFamily(
                 "vscope_bridge_recording_written_timestamp_seconds",
                 "Stamp of the poll recorded last, epoch seconds.",
+                state.written_ms / 1000,
+            )
+
+    def _store(self) -> Iterator[Metric]:
+        store = self._bridge.store
+        if store is None:
+            return
+        state = store.state
+        for name, text, count in (
+            ("points_written", "Points that OpenTSDB has said are stored.", state.written),
+            ("points_refused", "Points that OpenTSDB never will store.", state.refused),
+            ("points_given_up", "Points given up because the spool was full.", state.given_up),
+        ):
+            yield CounterMetricFamily(f"vscope_bridge_store_{name}", text, count)
+        for name, text, amount in (
+            ("spooled_polls", "Polls that wait to be sent.", state.waiting.polls),
+            ("spooled_points", "Points that wait to be sent.", state.waiting.points),
+            ("spool_bytes", "What the spool takes on the disk.", state.waiting.size),
+            ("failing", "1 while OpenTSDB cannot be written to.", state.problem is not None),
+        ):
+            yield GaugeMetricFamily(f"vscope_bridge_store_{name}", text, float(amount))
+        if state.written_ms is not None:
+            yield GaugeMetricFamily(
+                "vscope_bridge_store_written_timestamp_seconds",
+                "Stamp of the newest poll that OpenTSDB has stored, epoch seconds.",
                 state.written_ms / 1000,
             )
 

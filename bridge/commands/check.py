@@ -17,9 +17,12 @@ from bridge.errors import BridgeError, NotOfferedError
 from bridge.model import Downsample, FilterKind, Query, TagFilter, Window
 from bridge.ovh.errors import OvhNotGrantedError
 from bridge.ovh.token import TokenKeeper
+from bridge.recordings import opentsdb_of
+from bridge.settings import matcher
+from bridge.sources.opentsdb_store import PutClient
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from bridge.app import Bridge
     from bridge.ovh.objects import ServiceInventory
@@ -76,6 +79,9 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
                 yield finding
         async with progress("Reading the inventory"):
             await bridge.inventory.poll()
+        if settings.opentsdb_url is not None:
+            async for finding in _opentsdb(bridge, settings):
+                yield finding
         services = bridge.inventory.snapshot.services.values()
         in_services = {service.problem for service in services}
         for problem in bridge.inventory.problems():
@@ -83,11 +89,44 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
                 yield _failed("services", problem)
         if not services:
             yield _failed("services", "no Hosted Private Cloud service can be seen")
+        if settings.record:
+            yield _recorded(settings, [service.name for service in services])
         for service in services:
             yield _service(service)
             if service.state not in {"expired", "failed"}:
                 async for finding in _history(bridge, service, settings):
                     yield finding
+
+
+async def _opentsdb(bridge: Bridge, settings: Settings) -> AsyncIterator[Finding]:
+    """Check that OpenTSDB answers and, where it is recorded into, that it takes points."""
+    server = opentsdb_of(settings, bridge.upstream)
+    try:
+        async with progress("Asking OpenTSDB"):
+            metrics = await server.metric_names("vscope.", 1_000)
+            yield _ok("opentsdb", f"answers; {len(metrics)} metrics begin with vscope.")
+            if settings.record_into != "opentsdb" or not settings.record:
+                return
+            learnt = await PutClient(server).learn()
+    except BridgeError as error:
+        yield _failed("opentsdb", error.message)
+        return
+    yield _ok("opentsdb", "takes points; none was written")
+    if not learnt.known:
+        yield _warning("opentsdb", "does not tell its settings (/api/config)")
+    for demand in learnt.demands():
+        yield _warning("opentsdb", demand)
+
+
+def _recorded(settings: Settings, services: Sequence[str]) -> Finding:
+    """Tell which services this bridge records, and which names in the setting are none."""
+    records = matcher(settings.record_services)
+    unknown = [one for one in settings.record_services if not any(map(matcher((one,)), services))]
+    if unknown and unknown != ["*"]:
+        return _warning("recording", f"record_services: no service is called {', '.join(unknown)}")
+    recorded = [service for service in services if records(service)]
+    into = "OpenTSDB" if settings.record_into == "opentsdb" else "the embedded store"
+    return _ok("recording", f"{len(recorded)} of {len(services)} services, into {into}")
 
 
 async def _account(bridge: Bridge, account: Account) -> AsyncIterator[Finding]:

@@ -144,7 +144,7 @@ async def keeper(settings: Settings, *, poll: bool = False) -> AsyncIterator[Kee
         raise CommandError(f"nothing is recorded in {folder}")
     async with open_bridge(settings) as bridge:
         if bridge.history is None or bridge.chores is None:
-            raise AssertionError("unreachable: there is a folder")
+            raise CommandError(f"nothing is recorded in {folder}: the bridge records into OpenTSDB")
         try:
             await bridge.history.open()
         except HistoryInUseError as error:

@@ -25,13 +25,13 @@ from bridge.ovh.readings import readings
 from bridge.ovh.samples import recorded_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from bridge.model import LabelEra, PointBatch, Recording, Source
     from bridge.ovh.eras import ObjectKey
     from bridge.ovh.expiry import ExpiryWatch
     from bridge.ovh.objects import Poll
-    from bridge.ovh.samples import Subject
+    from bridge.ovh.samples import Samples
     from bridge.ovh.throttle import Clock
 
 #: Polls that may wait to be looked at; of more the oldest are lost.
@@ -75,6 +75,10 @@ class Recorder:
         source: The same recording, to be read: for ages across a restart, and for trends.
             None where it cannot be read.
         expiries: Of the accounts, by name.
+        samples: Tells at a moment (epoch milliseconds) when objects last gave values; by
+            default ``source`` does.
+        records: Whether the values of a service are recorded, by its name; labels over time
+            are noted of every service.
         clock: Epoch seconds.
         steady: Seconds of a clock that nobody sets.
     """
@@ -85,6 +89,8 @@ class Recorder:
         source: Source | None,
         expiries: Mapping[str, ExpiryWatch],
         *,
+        samples: Callable[[int], Awaitable[Samples]] | None = None,
+        records: Callable[[str], bool] = lambda _: True,
         clock: Clock = time.time,
         steady: Clock = time.monotonic,
     ) -> None:
@@ -92,6 +98,8 @@ class Recorder:
         self._recording = recording
         self._source = source
         self._expiries = expiries
+        self._samples = samples
+        self._records = records
         self._clock = clock
         self._steady = steady
         self._growth = GrowthWatch(source)
@@ -149,11 +157,12 @@ class Recorder:
         self._ledger = Ledger(eras, samples, growth=self._growth.kb_a_day)
         return True
 
-    async def _recorded_samples(self) -> Mapping[str, Mapping[Subject, int]]:
-        if self._source is None:
-            return {}
+    async def _recorded_samples(self) -> Samples:
+        now_ms = round(self._clock() * 1000)
         try:
-            return await recorded_samples(self._source, round(self._clock() * 1000))
+            if self._samples is not None:
+                return await self._samples(now_ms)
+            return {} if self._source is None else await recorded_samples(self._source, now_ms)
         except BadRequestError as error:
             # Too little is kept to tell: ages begin anew.
             log.warning("ages_unreadable", reason=error.message)
@@ -166,11 +175,15 @@ class Recorder:
             self._lose()
             return
         service, stamp = poll.service, stamp_ms(poll.started_at, poll.interval_s)
+        found = await in_slices(readings(poll), 0)
+        if not self._records(service.name):
+            self._unwritten.append((batch_of((), stamp), self._ledger.note(poll, found)))
+            await self._write()
+            return
         expiry = self._expiries.get(service.account)
         if expiry is not None and service.state in {"ok", "partial"}:
             await expiry.refresh()
         await self._growth.refresh(stamp)
-        found = await in_slices(readings(poll), 0)
         expires_ms = None if expiry is None else expiry.expires_ms
         entries = await in_slices(self._ledger.entries(poll, found, expires_ms=expires_ms), 0)
         batch = batch_of(entries, stamp)

@@ -9,21 +9,28 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+import structlog
+
+from bridge.errors import UpstreamError, UpstreamTimeoutError
 from bridge.model import BucketFunction, BucketRequest
 from bridge.ovh.readings import SAMPLE_AGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from bridge.catalog import Kind
-    from bridge.model import Source
+    from bridge.model import PointBatch, Source
     from bridge.ovh.readings import Tags
 
     Subject = tuple[Kind, Tags]
+    #: When objects last gave values, epoch milliseconds, by service.
+    Samples = Mapping[str, Mapping[Subject, int]]
 
 _MINUTE_MS, _HOUR_MS = 60_000, 3_600_000
 #: How far back a restart looks for the ages that were recorded last.
 LOOK_BACK_MS = 7 * 24 * _HOUR_MS
+
+_log = structlog.get_logger(__name__)
 
 
 class SampleClock:
@@ -33,7 +40,7 @@ class SampleClock:
         last_ms: What earlier recordings tell, by service; see ``recorded_samples``.
     """
 
-    def __init__(self, last_ms: Mapping[str, Mapping[Subject, int]] | None = None) -> None:
+    def __init__(self, last_ms: Samples | None = None) -> None:
         self._last_ms = dict(last_ms or {})
 
     def ages(
@@ -85,6 +92,37 @@ async def recorded_samples(source: Source, now_ms: int) -> dict[str, dict[Subjec
                 service = dict(tags).get("servicename", "")
                 if newest[service] == hour_ms:
                     found[service][kind, tags] = stamp_ms - round(age_s * 1000)
+    return dict(found)
+
+
+async def samples_of(
+    source: Source, kept: Callable[[], Awaitable[Iterable[PointBatch]]], now_ms: int
+) -> Samples:
+    """Read from the recording, or from what is kept beside it while it is out of reach.
+
+    Args:
+        source: The recording.
+        kept: Gives the newest ages that were recorded here, a batch a service.
+        now_ms: Epoch milliseconds.
+    """
+    try:
+        return await recorded_samples(source, now_ms)
+    except (UpstreamError, UpstreamTimeoutError) as error:
+        _log.warning("ages_from_spool", reason=error.message)
+        return kept_samples(await kept())
+
+
+def kept_samples(batches: Iterable[PointBatch]) -> dict[str, dict[Subject, int]]:
+    """Return what batches with the metrics of ``SAMPLE_AGE`` tell; others are left out."""
+    kinds = {metric: kind for kind, metric in SAMPLE_AGE.items()}
+    found: dict[str, dict[Subject, int]] = defaultdict(dict)
+    for batch in batches:
+        columns = (batch.series.tolist(), batch.stamps_ms.tolist(), batch.values.tolist())
+        for at, stamp_ms, age_s in zip(*columns, strict=True):
+            key = batch.keys[at]
+            if key.metric in kinds:
+                service = dict(key.tags).get("servicename", "")
+                found[service][kinds[key.metric], key.tags] = stamp_ms - round(age_s * 1000)
     return dict(found)
 
 

@@ -125,7 +125,7 @@ class OpenTsdb:
             UpstreamError, UpstreamTimeoutError: No list.
         """
         words = urlencode({"type": "metrics", "q": start, "max": limit})
-        reply = self._accepted(await self._send("GET", f"/api/suggest?{words}", None))
+        reply = self._accepted(await self.send("GET", f"/api/suggest?{words}", None))
         try:
             names = orjson.loads(reply.body)
         except orjson.JSONDecodeError:
@@ -141,7 +141,7 @@ class OpenTsdb:
 
     async def _looked_up(self, metric: str, *, use_meta: bool) -> tuple[Tags, ...]:
         body = orjson.dumps({"metric": metric, "useMeta": use_meta, "limit": 0})
-        reply = await self._send("POST", "/api/search/lookup", body)
+        reply = await self.send("POST", "/api/search/lookup", body)
         if reply.status == 404:  # a name it has never seen
             return ()
         try:
@@ -187,17 +187,30 @@ class OpenTsdb:
         ]
 
     async def _query(self, question: Mapping[str, Any], sub_query: Mapping[str, Any]) -> Reply:
-        return await self._send(
+        return await self.send(
             "POST", "/api/query", orjson.dumps({**question, "queries": [sub_query]})
         )
 
-    async def _send(self, method: str, path: str, body: bytes | None) -> Reply:
+    async def send(
+        self, method: str, path: str, body: bytes | None, *, encoding: str = "identity"
+    ) -> Reply:
+        """Send one request with the login, and return the answer, whatever it says.
+
+        Raises:
+            UpstreamError, UpstreamTimeoutError: There is none.
+        """
         headers = {"Content-Type": "application/json"}
+        if encoding != "identity":
+            headers["Content-Encoding"] = encoding
         if self._authorization is not None:
             headers["Authorization"] = self._authorization.get_secret_value()
         return await self._upstream.request(method, self._url + path, body=body, headers=headers)
 
-    def _redacted(self, text: str) -> str:
+    def said(self, reply: Reply) -> str:
+        """Return OpenTSDB's own words in an answer that is an error, empty where there are none."""
+        return self.redacted(_message(reply))
+
+    def redacted(self, text: str) -> str:
         """Blot out what the server says of the credential it was shown."""
         for shown in self._shown:
             text = text.replace(shown.get_secret_value().removeprefix("Basic "), "***")
@@ -211,7 +224,7 @@ class OpenTsdb:
                     f"{self.name} answered {reply.content_type} where JSON was expected"
                 )
             return reply
-        said = self._redacted(_message(reply))
+        said = self.said(reply)
         if reply.status == 400 and said.startswith("No such name for 'metrics'"):
             raise BadRequestError(said, field="metric")
         if reply.status == 413:

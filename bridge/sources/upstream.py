@@ -7,6 +7,7 @@ pool is quadratic in the requests in flight (reference: performance 2.2).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import time
 from dataclasses import dataclass, field
@@ -52,6 +53,8 @@ class Upstream:
         timeout_s: Seconds for one request, connect included.
         proxy: Outbound proxy URL.
         ca_file: PEM file of a private certificate authority, instead of the system's.
+        leave_alone: Whether a host that keeps failing is not asked for a while; for callers
+            that do not wait between tries themselves.
     """
 
     def __init__(
@@ -61,7 +64,9 @@ class Upstream:
         timeout_s: float,
         proxy: SecretStr | None = None,
         ca_file: Path | None = None,
+        leave_alone: bool = True,
     ) -> None:
+        self._leave_alone = leave_alone
         trusted = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
         self._timeout_s = timeout_s
         self._concurrency = concurrency
@@ -102,7 +107,7 @@ class Upstream:
         host = self._hosts.setdefault(
             address.netloc.decode(), _Host(address.host, self._concurrency)
         )
-        with host.circuit.request():
+        with host.circuit.request() if self._leave_alone else contextlib.nullcontext():
             return await self._request(host, method, url, body, dict(headers or {}))
 
     async def _request(

@@ -14,6 +14,7 @@ from bridge.sources.history import exporting, importing
 from bridge.sources.history.aside import set_file_aside
 from bridge.sources.history.backup import BackedUp, back_up
 from bridge.sources.history.importing import Imported
+from bridge.sources.history.layout import Layout
 from bridge.sources.history.maintenance import MANY_LATE, Maintained, maintain
 from bridge.sources.history.reading import read_buckets, read_points
 from bridge.sources.history.retention import Retention
@@ -84,6 +85,11 @@ class History:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Tell whether a folder holds a recording."""
+        return Layout(folder).database.is_file()
 
     @property
     def name(self) -> str:

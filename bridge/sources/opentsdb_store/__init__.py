@@ -18,8 +18,21 @@ told, and what its answers mean), ``cluster`` (its settings), ``names`` (what it
 """
 
 from bridge.sources.opentsdb_store.cluster import ClusterSettings
-from bridge.sources.opentsdb_store.reading import stored
+from bridge.sources.opentsdb_store.put import CONCURRENCY as PUTS
+from bridge.sources.opentsdb_store.put import TIMEOUT_S as PUT_TIMEOUT_S
+from bridge.sources.opentsdb_store.put import PutClient
+from bridge.sources.opentsdb_store.reading import Filling, stored
 from bridge.sources.opentsdb_store.spool import SPOOL
 from bridge.sources.opentsdb_store.store import OpenTsdbStore, StoreState
 
-__all__ = ["SPOOL", "ClusterSettings", "OpenTsdbStore", "StoreState", "stored"]
+__all__ = [
+    "PUTS",
+    "PUT_TIMEOUT_S",
+    "SPOOL",
+    "ClusterSettings",
+    "Filling",
+    "OpenTsdbStore",
+    "PutClient",
+    "StoreState",
+    "stored",
+]

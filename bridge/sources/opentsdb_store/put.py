@@ -20,19 +20,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
-import structlog
 
 from bridge.errors import UpstreamError, UpstreamTimeoutError
 from bridge.offload import in_slices
-from bridge.sources.opentsdb import message_of
 from bridge.sources.opentsdb_store.cluster import SAFE_BYTES, ClusterSettings
 from bridge.sources.opentsdb_store.names import why_not
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from bridge.model import PointBatch, SeriesKey
-    from bridge.sources.upstream import Reply, Upstream
+    from bridge.sources.opentsdb import OpenTsdb
+    from bridge.sources.upstream import Reply
 
     #: A point's series and its stamp as it is sent.
     PointId = tuple[str, tuple[tuple[str, str], ...], int]
@@ -53,8 +52,6 @@ _TRIES = 8
 #: What the server says to a put without points, which shows that it takes puts.
 _NOTHING_SENT = "No datapoints"
 
-_log = structlog.get_logger(__name__)
-
 
 @dataclass(eq=False)
 class Delivery:
@@ -64,11 +61,14 @@ class Delivery:
         waiting: What has to be stored yet: the JSON of each point.
         stored: How many are stored.
         refused: How many never will be.
+        reason: Why one of them waits still.
+        tries: How often points failed for no clear reason.
     """
 
     waiting: dict[PointId, bytes]
     stored: int = 0
     refused: int = 0
+    reason: str = ""
     tries: Counter[PointId] = field(default_factory=Counter)
 
 
@@ -76,26 +76,18 @@ class PutClient:
     """Writes to one OpenTSDB.
 
     Args:
-        upstream: Connections, to nothing else.
-        url: Base URL, without ``/api``.
-        headers: The login.
+        server: Where to.
         on_refused: Told of every point that is given up, with the reason.
     """
 
-    def __init__(
-        self,
-        upstream: Upstream,
-        url: str,
-        headers: Mapping[str, str],
-        on_refused: Refused = lambda _, __: None,
-    ) -> None:
-        self._upstream = upstream
-        self._url = url.rstrip("/")
-        self._headers = {**headers, "Content-Type": "application/json"}
+    def __init__(self, server: OpenTsdb, on_refused: Refused = lambda _, __: None) -> None:
+        self._server = server
         self._on_refused = on_refused
-        self._limit = SAFE_BYTES
-        self._gzip = True
         self.settings = ClusterSettings()
+        self._gzip = True
+        self._limit = SAFE_BYTES
+        # A limit that was learnt holds until the server has been away.
+        self._away = True
 
     async def learn(self) -> ClusterSettings:
         """Ask the server for its settings, and whether it takes puts; nothing is written.
@@ -103,19 +95,24 @@ class PutClient:
         Raises:
             UpstreamError, UpstreamTimeoutError: It cannot be written to.
         """
-        reply = await self._send("GET", "/api/config", None, {})
-        told = _json(reply) if reply.status == 200 else None
+        try:
+            reply = await self._server.send("GET", "/api/config", None)
+            told = _json(reply) if reply.status == 200 else None
+            for self._gzip in (True, False):
+                reply = await self._put(_gzipped(b"[]") if self._gzip else b"[]")
+                said = self._server.said(reply)
+                if reply.status in {200, 204} or said.startswith(_NOTHING_SENT):
+                    break
+            else:
+                raise self._unwritable(reply)
+        except (UpstreamError, UpstreamTimeoutError):
+            self._away = True
+            raise
         # A proxy may keep the settings to itself.
         self.settings = ClusterSettings.of(told) if isinstance(told, dict) else ClusterSettings()
-        self._limit = self.settings.body_bytes
-        for self._gzip in (True, False):
-            reply = await self._put(b"[]")
-            if reply.status in {200, 204}:
-                break
-            if reply.status == 400 and message_of(reply).startswith(_NOTHING_SENT):
-                break
-        else:
-            raise _unwritable(reply)
+        if self._away:
+            self._limit = self.settings.body_bytes
+        self._away = False
         return self.settings
 
     async def lines(self, batch: PointBatch) -> Delivery:
@@ -171,11 +168,7 @@ class PutClient:
         if failures:
             raise failures[0]
         if delivery.waiting:
-            left, reason = len(delivery.waiting), self._last_reason
-            raise UpstreamError(f"OpenTSDB did not store {left:,} points: {reason}")
-        self._limit = min(2 * self._limit, self.settings.body_bytes)
-
-    _last_reason = ""
+            raise UpstreamError(f"OpenTSDB did not store all points: {delivery.reason}")
 
     async def _piece(self, delivery: Delivery, piece: list[PointId]) -> None:
         body = b"[" + b",".join(delivery.waiting[point] for point in piece) + b"]"
@@ -186,24 +179,27 @@ class PutClient:
         try:
             reply = await self._put(packed)
         except UpstreamError:
-            # Too large bodies are not always answered.
-            self._limit = max(SAFE_BYTES, min(self._limit, len(packed)) // 2)
+            # A body that is too large is not always answered.
+            self._limit = max(SAFE_BYTES, min(self._limit, len(packed) // 2))
             raise
         answer = _json(reply)
+        refusal = self._server.said(reply) if reply.status == 400 else ""
         if reply.status in {200, 400} and isinstance(answer, dict) and "errors" in answer:
             self._read(delivery, piece, answer["errors"])
         elif reply.status == 204:
             self._read(delivery, piece, [])
-        elif len(piece) > 1 and (
-            (reply.status in {400, 413} and len(packed) > SAFE_BYTES) or _is_refusal(reply)
-        ):
-            if not _is_refusal(reply):
-                self._limit = max(SAFE_BYTES, len(packed) // 2)
+        elif reply.status in {400, 413} and not refusal and len(packed) > SAFE_BYTES:
+            # In HTML: what the body says has not been looked at.
+            self._limit = max(SAFE_BYTES, len(packed) // 2)
+            if len(piece) == 1:
+                raise self._unwritable(reply)
             await self._halves(delivery, piece)
-        elif _is_refusal(reply):
-            self._refuse(delivery, piece[0], message_of(reply))
+        elif refusal and len(piece) > 1:
+            await self._halves(delivery, piece)
+        elif refusal:
+            self._refuse(delivery, piece[0], refusal)
         else:
-            raise _unwritable(reply)
+            raise self._unwritable(reply)
 
     async def _halves(self, delivery: Delivery, piece: list[PointId]) -> None:
         middle = len(piece) // 2
@@ -228,9 +224,9 @@ class PutClient:
                 del delivery.waiting[point]
                 delivery.stored += 1
             elif reason.startswith(_PASSING):
-                self._last_reason = reason
+                delivery.reason = reason
             elif reason.startswith(_DOUBTFUL):
-                self._last_reason = reason
+                delivery.reason = reason
                 delivery.tries[point] += 1
             else:
                 self._refuse(delivery, point, reason)
@@ -249,18 +245,20 @@ class PutClient:
             self._on_refused(point, reason)
 
     async def _put(self, body: bytes) -> Reply:
-        headers = {"Content-Encoding": "gzip"} if self._gzip else {}
-        if self._gzip and body == b"[]":
-            body = _gzipped(body)
         path = f"/api/put?details&sync&sync_timeout={_SYNC_MS}"
-        return await self._send("POST", path, body, headers)
+        encoding = "gzip" if self._gzip else "identity"
+        return await self._server.send("POST", path, body, encoding=encoding)
 
-    async def _send(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> Reply:
-        return await self._upstream.request(
-            method, self._url + path, body=body, headers={**self._headers, **headers}
-        )
+    def _unwritable(self, reply: Reply) -> UpstreamError:
+        if reply.status in {401, 403}:
+            return UpstreamError(f"OpenTSDB refused the credential (HTTP {reply.status})")
+        if reply.status in {404, 405}:
+            return UpstreamError(
+                f"OpenTSDB takes no points at this address (HTTP {reply.status}): is its "
+                "tsd.mode ro?"
+            )
+        said = self._server.said(reply)
+        return UpstreamError(f"OpenTSDB answered HTTP {reply.status}{': ' + said if said else ''}")
 
 
 def _line(key: SeriesKey, stamp: int, value: float) -> bytes:
@@ -279,19 +277,3 @@ def _json(reply: Reply) -> Any:
         return orjson.loads(reply.body)
     except orjson.JSONDecodeError:
         return None
-
-
-def _is_refusal(reply: Reply) -> bool:
-    """Whether OpenTSDB itself refuses the request; a proxy's page says nothing of points."""
-    return reply.status == 400 and bool(message_of(reply))
-
-
-def _unwritable(reply: Reply) -> UpstreamError:
-    if reply.status in {401, 403}:
-        return UpstreamError(f"OpenTSDB refused the credential (HTTP {reply.status})")
-    if reply.status in {404, 405}:
-        return UpstreamError(
-            f"OpenTSDB takes no points at this address (HTTP {reply.status}): is its tsd.mode ro?"
-        )
-    said = message_of(reply)
-    return UpstreamError(f"OpenTSDB answered HTTP {reply.status}{': ' + said if said else ''}")

@@ -285,6 +285,9 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("SQLITE_FULL", "the disk is full"),
     ("SQLITE_NOTADB", "it is damaged; move it away to go on without what waits in it"),
     ("SQLITE_CORRUPT", "it is damaged; move it away to go on without what waits in it"),
-    ("SQLITE_CANTOPEN", "it cannot be opened; is the folder there, and may the bridge write to it?"),
+    (
+        "SQLITE_CANTOPEN",
+        "it cannot be opened; may the bridge write to its folder?",
+    ),
     ("SQLITE_READONLY", "the bridge may not write to it"),
 )

@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from bridge.errors import BridgeError, UpstreamError, UpstreamTimeoutError
-from bridge.ovh.errors import gist
 from bridge.sources.opentsdb_store.put import PutClient
 from bridge.sources.opentsdb_store.spool import Spool, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from tenacity import RetryCallState
 
     from bridge.model import LabelEra, PointBatch
+    from bridge.sources.opentsdb import OpenTsdb
     from bridge.sources.opentsdb_store.put import PointId
     from bridge.sources.opentsdb_store.spool import Spooled
     from bridge.sources.upstream import Upstream
@@ -36,6 +36,8 @@ LONGEST_WAIT_S = 15.0
 _LATE_TOLD_S = 10.0
 #: Refused series that are remembered, so that each is logged once.
 _MOST_REFUSED = 1_000
+#: Seconds for which a refused series counts as a problem of now.
+_REFUSED_S = 3_600.0
 
 _log = structlog.get_logger(__name__)
 
@@ -51,20 +53,16 @@ class StoreState:
         written: Points that OpenTSDB has said are stored.
         written_ms: Stamp of the newest poll of these.
         refused: Points that OpenTSDB never will store.
-        refused_series: Of how many series, as far as they are remembered.
-        refused_last: One of them with the reason.
         given_up_polls: Polls given up because the spool was full.
         given_up: Their points.
     """
 
-    waiting: Waiting = Waiting()
+    waiting: Waiting = field(default=Waiting())
     problem: str | None = None
     demands: tuple[str, ...] = ()
     written: int = 0
     written_ms: int | None = None
     refused: int = 0
-    refused_series: int = 0
-    refused_last: str = ""
     given_up_polls: int = 0
     given_up: int = 0
 
@@ -75,8 +73,7 @@ class OpenTsdbStore:
     Args:
         path: The spool's file.
         upstream: Connections to the cluster, for nothing else.
-        url: Its base URL, without ``/api``.
-        headers: The login.
+        server: The cluster, over these.
         spool_bytes: What the spool may hold.
         remembered: Metrics of which the newest points are kept, see ``last``.
         late_s: Seconds after which a point comes late: what was read before is wrong.
@@ -88,8 +85,7 @@ class OpenTsdbStore:
         self,
         path: Path,
         upstream: Upstream,
-        url: str,
-        headers: Mapping[str, str],
+        server: OpenTsdb,
         *,
         spool_bytes: int,
         remembered: Collection[str] = (),
@@ -100,14 +96,15 @@ class OpenTsdbStore:
         self.state = StoreState()
         self._spool = Spool(path, spool_bytes, remembered)
         self._upstream = upstream
-        self._client = PutClient(upstream, url, headers, self._note_refused)
+        self._client = PutClient(server, self._note_refused)
         self._late_s = late_s
         self._on_late = on_late
         self._clock = clock
         # One thread: what is begun on the file is ended before anything else.
         self._thread: ThreadPoolExecutor | None = None
         self._wake = asyncio.Event()
-        self._refused: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
+        #: When each refused series was last refused, and the words for it.
+        self._refused: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[float, str]] = {}
         self._learnt = False
         self._late_ms: int | None = None
         self._late_since = 0.0
@@ -127,11 +124,10 @@ class OpenTsdbStore:
                 f"the spool was full: {state.given_up_polls:,} polls ({state.given_up:,} points) "
                 "have been given up since the start"
             )
-        if state.refused_series:
-            found.append(
-                f"OpenTSDB does not take {state.refused_series:,} series, such as "
-                f"{state.refused_last}"
-            )
+        since = self._clock() - _REFUSED_S
+        refused = [text for at, text in self._refused.values() if at > since]
+        if refused:
+            found.append(f"OpenTSDB does not take {len(refused):,} series, such as {refused[-1]}")
         return (*found, *state.demands)
 
     async def open(self) -> None:
@@ -240,7 +236,7 @@ class OpenTsdbStore:
         self._learnt = False
         error = retrying.outcome.exception() if retrying.outcome else None
         text = error.message if isinstance(error, BridgeError) else str(error)
-        if gist(self.state.problem) != gist(text):
+        if self.state.problem != text:
             _log.warning("opentsdb_not_written", reason=text)
         self.state = replace(self.state, problem=text)
 
@@ -266,17 +262,14 @@ class OpenTsdbStore:
 
     def _note_refused(self, point: PointId, reason: str) -> None:
         metric, tags, _ = point
-        text = f"{metric}{{{','.join(f'{key}={text}' for key, text in tags)}}}: {reason}"
-        known = self._refused.get((metric, tags))
-        if known is None and len(self._refused) < _MOST_REFUSED:
-            self._refused[metric, tags] = reason
+        series = metric, tags
+        if series not in self._refused:
+            if len(self._refused) >= _MOST_REFUSED:
+                self._refused.pop(next(iter(self._refused)))
             _log.error("points_not_taken", metric=metric, tags=dict(tags), reason=reason)
-        self.state = replace(
-            self.state,
-            refused=self.state.refused + 1,
-            refused_series=len(self._refused),
-            refused_last=text,
-        )
+        name = f"{metric}{{{','.join(f'{key}={text}' for key, text in tags)}}}"
+        self._refused[series] = self._clock(), f"{name}: {reason}"
+        self.state = replace(self.state, refused=self.state.refused + 1)
 
     async def _count(self) -> None:
         waiting = await self._in_thread(self._spool.waiting)
