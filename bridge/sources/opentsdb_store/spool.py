@@ -48,7 +48,7 @@ CREATE TABLE eras (
 CREATE TABLE last (service TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 """
 #: Free pages from which an empty spool gives its room back.
-_MANY_FREE = 1_000
+_MANY_FREE = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class Spool:
                 database.execute("DELETE FROM polls WHERE id = ?", (number,))
             free = self._pragma(self._open, "freelist_count")
             if free > _MANY_FREE and not self.waiting().polls:
-                self._open.execute("PRAGMA incremental_vacuum").fetchall()
+                self._open.executescript("PRAGMA incremental_vacuum")  # all its steps
 
     def waiting(self) -> Waiting:
         """Count what waits."""
