@@ -89,8 +89,7 @@ ADVICE = (
     ),
     Advice(
         "on every TSD",
-        "Set it as it says, and restart the TSDs. See "
-        "[Several bridges](operations.md#several-bridges).",
+        "Set it as it says, and restart the TSDs one after the other.",
     ),
     Advice(
         "refused the connection",

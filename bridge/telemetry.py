@@ -154,19 +154,41 @@ class BridgeCollector(Collector):
         if store is None:
             return
         state = store.state
-        for name, text, count in (
-            ("points_written", "Points that OpenTSDB has said are stored.", state.written),
-            ("points_refused", "Points that OpenTSDB never will store.", state.refused),
-            ("points_given_up", "Points given up because the spool was full.", state.given_up),
-        ):
-            yield CounterMetricFamily(f"vscope_bridge_store_{name}", text, count)
-        for name, text, amount in (
-            ("spooled_polls", "Polls that wait to be sent.", state.waiting.polls),
-            ("spooled_points", "Points that wait to be sent.", state.waiting.points),
-            ("spool_bytes", "What the spool takes on the disk.", state.waiting.size),
-            ("failing", "1 while OpenTSDB cannot be written to.", state.problem is not None),
-        ):
-            yield GaugeMetricFamily(f"vscope_bridge_store_{name}", text, float(amount))
+        yield CounterMetricFamily(
+            "vscope_bridge_store_points_written",
+            "Points that OpenTSDB has said are stored.",
+            state.written,
+        )
+        yield CounterMetricFamily(
+            "vscope_bridge_store_points_refused",
+            "Points that OpenTSDB never will store.",
+            state.refused,
+        )
+        yield CounterMetricFamily(
+            "vscope_bridge_store_points_given_up",
+            "Points given up because the spool was full.",
+            state.given_up,
+        )
+        yield GaugeMetricFamily(
+            "vscope_bridge_store_spooled_polls",
+            "Polls that wait to be sent.",
+            state.waiting.polls,
+        )
+        yield GaugeMetricFamily(
+            "vscope_bridge_store_spooled_points",
+            "Points that wait to be sent.",
+            state.waiting.points,
+        )
+        yield GaugeMetricFamily(
+            "vscope_bridge_store_spool_bytes",
+            "What the spool takes on the disk.",
+            state.waiting.size,
+        )
+        yield GaugeMetricFamily(
+            "vscope_bridge_store_failing",
+            "1 while OpenTSDB cannot be written to.",
+            float(state.problem is not None),
+        )
         if state.written_ms is not None:
             yield GaugeMetricFamily(
                 "vscope_bridge_store_written_timestamp_seconds",
