@@ -52,6 +52,7 @@ bench: $(VENV)/.development
 
 soak: $(VENV)/.development
 	$(BIN)/python benchmarks/history_faults.py
+	$(BIN)/python benchmarks/opentsdb_store.py
 	$(BIN)/python -m tests.engine.cache_steps $(STEPS)
 	$(BIN)/python benchmarks/soak.py $(ARGS)
 

@@ -140,7 +140,7 @@ def build_bridge(settings: Settings) -> Bridge:
         Rules(
             settle_s=max(settings.cache_settle_s, 2.0 * settings.source_step_s),
             tail_s=settings.cache_tail_s,
-            keep_s=_keep_s(settings),
+            keep_s=settled_s(settings),
             stale_s=settings.cache_stale_s,
         ),
         max_bytes=settings.cache_mb << 20,
@@ -231,8 +231,11 @@ def build_bridge(settings: Settings) -> Bridge:
     )
 
 
-def _keep_s(settings: Settings) -> float:
-    """Points that another bridge sent late are met when settled data are read once more."""
+def settled_s(settings: Settings) -> float:
+    """Return for how long settled data are kept, in seconds.
+
+    Points that another bridge sent late are met when these are read once more.
+    """
     if settings.record_into == "opentsdb" and "cache_keep_s" not in settings.model_fields_set:
         return min(settings.cache_keep_s, SHARED_KEEP_S)
     return settings.cache_keep_s

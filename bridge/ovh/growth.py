@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from bridge.ovh.readings import Tags
 
 REFRESH_MS = 3_600_000
+#: A recording that cannot be read is tried again sooner.
+RETRY_MS = 300_000
 _HOUR_MS = 3_600_000
 
 log = structlog.get_logger(__name__)
@@ -42,7 +44,10 @@ class GrowthWatch:
         return self._growth.get(_place(dict(tags)))
 
     async def refresh(self, now_ms: int) -> None:
-        """Read the recorded weeks again when an hour has passed; failures are logged."""
+        """Read the recorded weeks again when an hour has passed; failures are logged.
+
+        Those are tried again after five minutes.
+        """
         if self._source is None:
             return
         if self._read_ms is not None and 0 <= now_ms - self._read_ms < REFRESH_MS:
@@ -65,6 +70,7 @@ class GrowthWatch:
             if gist(self._problem) != gist(error.message):
                 log.warning("growth_unreadable", reason=error.message)
             self._problem = error.message
+            self._read_ms = now_ms - REFRESH_MS + RETRY_MS
             return
         self._problem = None
         found: dict[tuple[str, str], float] = {}

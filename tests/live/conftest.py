@@ -7,13 +7,14 @@ with the reason, except in CI, where that is a failure.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import httpx
 import pytest
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__).parent / "opentsdb" / "live_opentsdb.sh"
 
 
-def unavailable(reason: str) -> None:
+def unavailable(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(f"the live OpenTSDB is required in CI: {reason}")
     pytest.skip(f"no live OpenTSDB: {reason}")
@@ -39,14 +40,28 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def opentsdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Base URL of an OpenTSDB server."""
+    with contextlib.ExitStack() as stack:
+        try:
+            url = stack.enter_context(running_opentsdb(tmp_path_factory.mktemp("opentsdb")))
+        except RuntimeError as error:
+            unavailable(str(error))
+        yield url
+
+
+@contextlib.contextmanager
+def running_opentsdb(home: Path) -> Iterator[str]:
+    """Start an OpenTSDB, unless the environment names one; give its base URL.
+
+    Raises:
+        RuntimeError: It cannot be started here.
+    """
     given = os.environ.get("VSCOPE_TEST_OPENTSDB_URL")
     if given:
         yield given
         return
     for program in ("bash", "java", "javac", "mvn", "curl"):
         if shutil.which(program) is None:
-            unavailable(f"{program} is not installed (a JDK 17, Maven and curl are needed)")
-    home = tmp_path_factory.mktemp("opentsdb")
+            raise RuntimeError(f"{program} is not installed (JDK 17, Maven and curl are needed)")
     ports = {name: str(free_port()) for name in ("TSD_PORT", "ZK_PORT", "HM_PORT", "HR_PORT")}
     environment = {**os.environ, "LIVE_DIR": str(home), **ports}
     command = ["bash", str(SCRIPT)]
@@ -61,7 +76,8 @@ def opentsdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     url = f"http://127.0.0.1:{ports['TSD_PORT']}"
     try:
         if started.returncode != 0 or not answers(url):
-            unavailable(f"it did not start:\n{started.stdout[-1500:]}{started.stderr[-1500:]}")
+            said = f"{started.stdout[-1500:]}{started.stderr[-1500:]}"
+            raise RuntimeError(f"it did not start:\n{said}")
         yield url
     finally:
         subprocess.run([*command, "stop"], env=environment, timeout=60, check=False)

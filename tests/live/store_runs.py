@@ -14,12 +14,17 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 
+from bridge.catalog import Kind, Metric
 from bridge.demo.account import demo_account
-from bridge.model import PointBatch, SeriesKey
+from bridge.engine.cache import SeriesCache
+from bridge.engine.engine import Engine
+from bridge.engine.shelves import Rules
+from bridge.model import Downsample, PointBatch, Query, SeriesKey, Window
 from bridge.sources.opentsdb import OpenTsdb
 from bridge.sources.opentsdb_store import PUT_TIMEOUT_S, PUTS, SPOOL, OpenTsdbStore
 from bridge.sources.upstream import Upstream
 from tests.commands import running
+from tests.engine.memory import NoInventory
 from tests.live.conftest import free_port
 from tests.live.gate import gate
 
@@ -121,6 +126,48 @@ async def write(url: str, folder: Path, batches: list[PointBatch]) -> dict[str, 
         "spooled, points a second": points / spooled,
         "bytes a point in the spool": size / points,
     }
+
+
+def six_hours(metric: str, series: int = 200, step_s: int = 120) -> list[PointBatch]:
+    """Polls of six whole hours of yesterday."""
+    first_s = (int(time.time()) - 24 * 3600) // 3600 * 3600
+    return [
+        poll_of([metric], series, first_s + number * step_s, number)
+        for number in range(6 * 3600 // step_s)
+    ]
+
+
+async def read_back(url: str, metric: str, batches: list[PointBatch]) -> dict[str, float]:
+    """Ask the engine, through its cache, for what was written; return seconds by question."""
+    wanted = expected(batches, metric)
+    stamps = [int(batch.stamps_ms[0]) for batch in batches]
+    known = {metric: Metric(metric, Kind.VM, metric, "none", ("datacenter", "vm"), None)}
+    upstream = Upstream(concurrency=8, timeout_s=60)
+    cache = SeriesCache(Rules(), max_bytes=1 << 28)
+    source = cache.wrap(OpenTsdb(upstream, url, clock=time.monotonic))
+    engine = Engine(
+        source, known, NoInventory, source_step_ms=1000, max_points=10**7, max_series=1000
+    )
+    window = Window(stamps[0], stamps[-1])
+    raw = Query(metric, window)
+    buckets = Query(metric, window, downsample=Downsample(stamps[1] - stamps[0], "avg"))
+    took = {}
+    try:
+        for what, query in (("raw", raw), ("buckets", buckets), ("buckets again", buckets)):
+            begun = time.perf_counter()
+            answer = await engine.query(query)
+            took[what] = time.perf_counter() - begun
+            found = {
+                tuple(sorted(one.tags.items())): list(
+                    zip((one.stamps_ms // 1000).tolist(), one.values.tolist(), strict=True)
+                )
+                for one in answer.series
+            }
+            assert found == wanted, what
+    finally:
+        await cache.close()
+        await upstream.close()
+    return took
 
 
 async def go_away(

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.catalog import Kind, Metric
-from bridge.engine.cache import SeriesCache
 from bridge.engine.engine import Engine
-from bridge.engine.shelves import Rules
-from bridge.model import Downsample, Query, Window
+from bridge.model import Query, Window
 from bridge.sources.opentsdb import OpenTsdb
 from bridge.sources.opentsdb_store import stored as as_stored
 from bridge.sources.upstream import Upstream
@@ -22,6 +20,8 @@ from tests.live.store_runs import (
     go_away,
     kill_in_turn,
     poll_of,
+    read_back,
+    six_hours,
     stored,
     storing,
     write,
@@ -31,11 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bridge.model import Answer
-
     Report = Callable[[str, object], None]
 
-SERIES, HOURS, STEP_S = 200, 6, 120
 LABELS = ("datacenter", "vm")
 pytestmark = pytest.mark.timeout(300)
 
@@ -48,37 +45,11 @@ async def test_six_hours_come_back_through_the_cache_as_they_were_written(
     opentsdb: str, tmp_path: Path, record_property: Report
 ) -> None:
     metric = name("hours")
-    first_s = (int(time.time()) - 24 * 3600) // 3600 * 3600
-    polls = HOURS * 3600 // STEP_S
-    batches = [poll_of([metric], SERIES, first_s + n * STEP_S, n) for n in range(polls)]
+    batches = six_hours(metric)
     figures = await write(opentsdb, tmp_path, batches)
     record_property("points_a_second", round(figures["points a second"]))
-    wanted = expected(batches, metric)
-    assert sum(map(len, wanted.values())) == SERIES * polls == 36_000
-    known = {metric: Metric(metric, Kind.VM, metric, "none", LABELS, None)}
-    upstream = Upstream(concurrency=8, timeout_s=60)
-    cache = SeriesCache(Rules(), max_bytes=1 << 28)
-    source = cache.wrap(OpenTsdb(upstream, opentsdb, clock=time.monotonic))
-    engine = Engine(
-        source, known, NoInventory, source_step_ms=1000, max_points=10**7, max_series=1000
-    )
-    window = Window(first_s * 1000, (first_s + HOURS * 3600 - 1) * 1000)
-    buckets = Query(metric, window, downsample=Downsample(STEP_S * 1000, "avg"))
-    try:
-        for query in (Query(metric, window), buckets, buckets):
-            assert table(await engine.query(query)) == wanted
-    finally:
-        await cache.close()
-        await upstream.close()
-
-
-def table(answer: Answer) -> dict[tuple[tuple[str, str], ...], list[tuple[int, float]]]:
-    return {
-        tuple(sorted(one.tags.items())): list(
-            zip((one.stamps_ms // 1000).tolist(), one.values.tolist(), strict=True)
-        )
-        for one in answer.series
-    }
+    # As many answers as questions, each compared with what was written.
+    assert len(await read_back(opentsdb, metric, batches)) == 3
 
 
 async def test_a_point_written_twice_is_one_point_the_later_one(

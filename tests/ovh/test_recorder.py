@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,16 @@ from bridge.ovh.expiry import ExpiryWatch
 from bridge.ovh.grid import stamp_ms
 from bridge.ovh.objects import Poll
 from bridge.ovh.recorder import WAITING_POLLS, Recorder
+from bridge.ovh.samples import samples_of
 from tests.ovh.memory_recording import MemoryRecording
 from tests.ovh.snapshots import ONE, datacenter, datastore, seen, service, vm
 from tests.ovh.upstream import FakeTime, Upstream, serve
 from tests.ovh.watching import NOW, furnish, watching
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bridge.model import LabelEra, PointBatch
     from bridge.ovh.objects import Vm
 
 CPU, AGE, POWER = "vscope.vm.cpu.usage.perc", "vscope.vm.sample.age", "vscope.vm.power.state"
@@ -251,6 +256,55 @@ async def test_recording_starts_although_old_ages_cannot_be_told(
         await again.record(poll(busy(cpu_used=None), at=START + 240))
     assert list(recording.of(AGE).values()) == [0, 0, 120]
     assert [event["event"] for event in events] == ["ages_unreadable", "growth_unreadable"]
+
+
+async def test_only_labels_are_noted_of_services_that_others_record() -> None:
+    recording = MemoryRecording()
+    recorder = recorder_of(recording, records=lambda name: name != ONE)
+    await recorder.record(poll(busy(host_name="h1")))
+    await recorder.record(poll(busy(host_name="h2"), at=START + 120))
+    assert recording.series == {}
+    [hosts] = [
+        [dict(era.labels)["host_name"] for era in eras]
+        for (kind, _, _), eras in recorder.eras.items()
+        if kind is Kind.VM
+    ]
+    assert hosts == ["h1", "h2"]
+    assert len(recording.stored_eras) == 2
+    await recorder.record(poll(busy(), name="pcc-2"))
+    assert {dict(key.tags)["servicename"] for key in recording.series} == {"pcc-2"}
+
+
+async def test_ages_are_known_although_the_recording_is_away() -> None:
+    recording, kept = MemoryRecording(), KeptBatches()
+    before = recorder_of(recording)
+    before._recording = kept
+    await before.record(poll(busy()))
+    await before.record(poll(busy(cpu_used=None), at=START + 120))
+    away = MemoryRecording()
+    away.failure = UpstreamError("away")
+    clock = FakeTime(START + 240)
+    samples = functools.partial(samples_of, away, kept.last)
+    after = Recorder(recording, None, {}, samples=samples, clock=clock, steady=clock)
+    with capture_logs() as logs:
+        await after.record(poll(busy(cpu_used=None), at=START + 240))
+    assert list(recording.of(AGE).values()) == [240.0]
+    assert "ages_from_spool" in {log["event"] for log in logs}
+
+
+class KeptBatches(MemoryRecording):
+    """What was written last, as the spool keeps it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: tuple[PointBatch, ...] = ()
+
+    async def write(self, batch: PointBatch, eras: Sequence[LabelEra] = ()) -> None:
+        self._last = (batch,)
+        await super().write(batch, eras)
+
+    async def last(self) -> tuple[PointBatch, ...]:
+        return self._last
 
 
 @pytest.mark.parametrize("seconds", [-86_400.0, 86_400.0])

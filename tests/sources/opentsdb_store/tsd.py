@@ -111,6 +111,8 @@ class Tsd:
             if self.config is None:
                 return await _say(writer, 403, b"no")
             return await _say(writer, 200, json.dumps(self.config).encode())
+        if path.startswith("/api/suggest"):
+            return await _say(writer, 200, b"[]")
         if not path.startswith("/api/put?details&sync") or not self.writable:
             return await _say(writer, 404, _error(404, "Endpoint not found"))
         encoding = headers.get("content-encoding", "identity")
