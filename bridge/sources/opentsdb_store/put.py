@@ -27,7 +27,7 @@ from bridge.sources.opentsdb_store.cluster import SAFE_BYTES, ClusterSettings
 from bridge.sources.opentsdb_store.names import why_not
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from bridge.model import PointBatch, SeriesKey
     from bridge.sources.opentsdb import OpenTsdb
@@ -55,7 +55,7 @@ _NOTHING_SENT = "No datapoints"
 
 @dataclass(eq=False)
 class Delivery:
-    """The points of one poll on their way.
+    """The points of some polls on their way.
 
     Attributes:
         waiting: What has to be stored yet: the JSON of each point.
@@ -115,11 +115,12 @@ class PutClient:
         self._away = False
         return self.settings
 
-    async def lines(self, batch: PointBatch) -> Delivery:
-        """Return what is to be sent of a batch; what cannot be stored is refused here."""
+    async def lines(self, batches: Iterable[PointBatch]) -> Delivery:
+        """Return what is to be sent of batches; what cannot be stored is refused here."""
         delivery = Delivery({})
-        for refused in await in_slices(self._lines(batch, delivery), len(batch.values)):
-            delivery.refused += refused
+        for batch in batches:
+            for refused in await in_slices(self._lines(batch, delivery), len(batch.values)):
+                delivery.refused += refused
         return delivery
 
     def _lines(self, batch: PointBatch, delivery: Delivery) -> Iterator[int]:

@@ -154,27 +154,36 @@ class Spool:
                 points += oldest[1]
         return polls, points
 
-    def oldest(self) -> Spooled | None:
-        """Return the poll to send next.
+    def oldest(self, points: int = 0) -> tuple[Spooled, ...]:
+        """Return the polls to send next, oldest first.
+
+        Args:
+            points: Polls beyond the first are left for later when there are more points.
 
         Raises:
             BridgeError: The file failed.
         """
+        found: list[Spooled] = []
         with self._failing():
-            row = self._open.execute("SELECT id, body FROM polls ORDER BY id LIMIT 1").fetchone()
-            return None if row is None else Spooled(row[0], unpack(row[1]))
+            rows = self._open.execute("SELECT id, points, body FROM polls ORDER BY id")
+            for number, count, body in rows:
+                points -= count
+                if found and points < 0:
+                    break
+                found.append(Spooled(number, unpack(body)))
+            rows.close()
+        return tuple(found)
 
-    def has(self, number: int) -> bool:
-        """Tell whether a poll still waits."""
+    def first(self) -> int:
+        """Return the number of the oldest poll, 0 where there is none."""
         with self._failing():
-            found = self._open.execute("SELECT 1 FROM polls WHERE id = ?", (number,))
-            return found.fetchone() is not None
+            return int(self._open.execute("SELECT coalesce(min(id), 0) FROM polls").fetchone()[0])
 
     def remove(self, number: int) -> None:
-        """Forget a poll that has been sent."""
+        """Forget the polls up to this one, which have been sent."""
         with self._failing():
             with self._changing() as database:
-                database.execute("DELETE FROM polls WHERE id = ?", (number,))
+                database.execute("DELETE FROM polls WHERE id <= ?", (number,))
             free = self._pragma(self._open, "freelist_count")
             if free > _MANY_FREE and not self.waiting().polls:
                 self._open.executescript("PRAGMA incremental_vacuum")  # all its steps

@@ -32,6 +32,9 @@ ResultT = TypeVar("ResultT")
 #: Seconds between two tries: random, up to the first, doubled, up to the second.
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 15.0
+#: Points of small polls that are sent together: OpenTSDB stores what it has once a second,
+#: so one after the other, hundreds of services would never be done.
+TOGETHER = 8 * 500
 #: Seconds of delivering what came late after which what was read before is forgotten.
 _LATE_TOLD_S = 10.0
 #: Refused series that are remembered, so that each is logged once.
@@ -197,16 +200,16 @@ class OpenTsdbStore:
         """Send what is in the spool, oldest first, without end."""
         while True:
             self._wake.clear()
-            spooled = await self._in_thread(self._spool.oldest)
-            if spooled is None:
+            spooled = await self._in_thread(lambda: self._spool.oldest(TOGETHER))
+            if spooled:
+                await self._deliver(spooled)
+            else:
                 self._tell_late()
                 await self._wake.wait()
-            else:
-                await self._deliver(spooled)
 
-    async def _deliver(self, spooled: Spooled) -> None:
-        """Send one poll until all of it is stored, refused or given up."""
-        stamp = int(spooled.batch.stamps_ms.min())
+    async def _deliver(self, spooled: Sequence[Spooled]) -> None:
+        """Send polls until all of them are stored, refused or given up."""
+        newest = spooled[-1].number
         delivery = None
         # Ever slower, without end: only the spool's size bounds it.
         async for attempt in AsyncRetrying(
@@ -215,21 +218,21 @@ class OpenTsdbStore:
             before_sleep=self._note_failure,
         ):
             with attempt:
-                if not await self._in_thread(lambda: self._spool.has(spooled.number)):
+                if not 0 < await self._in_thread(self._spool.first) <= newest:
                     return  # given up meanwhile
                 if not self._learnt:
                     await self.learn()
                 if delivery is None:
-                    delivery = await self._client.lines(spooled.batch)
+                    delivery = await self._client.lines(one.batch for one in spooled)
                 before = delivery.stored
                 try:
                     await self._client.round(delivery)
                 finally:
                     written = self.state.written + delivery.stored - before
                     self.state = replace(self.state, written=written)
-        await self._in_thread(lambda: self._spool.remove(spooled.number))
+        await self._in_thread(lambda: self._spool.remove(newest))
         await self._count()
-        self._note_success(stamp)
+        self._note_success([int(one.batch.stamps_ms.min()) for one in spooled])
 
     def _note_failure(self, retrying: RetryCallState) -> None:
         # It may be another server, or with other settings, when it is back.
@@ -240,18 +243,19 @@ class OpenTsdbStore:
             _log.warning("opentsdb_not_written", reason=text)
         self.state = replace(self.state, problem=text)
 
-    def _note_success(self, stamp_ms: int) -> None:
+    def _note_success(self, stamps_ms: Sequence[int]) -> None:
+        oldest, newest = min(stamps_ms), max(stamps_ms)
         state = self.state
         if state.problem is not None:
             _log.info("opentsdb_written_again", waiting_polls=state.waiting.polls)
         self.state = replace(
-            state, problem=None, written_ms=max(stamp_ms, state.written_ms or stamp_ms)
+            state, problem=None, written_ms=max(newest, state.written_ms or newest)
         )
         now = self._clock()
-        if now - stamp_ms / 1000 > self._late_s:
+        if now - oldest / 1000 > self._late_s:
             if self._late_ms is None:
-                self._late_ms, self._late_since = stamp_ms, now
-            self._late_ms = min(self._late_ms, stamp_ms)
+                self._late_ms, self._late_since = oldest, now
+            self._late_ms = min(self._late_ms, oldest)
         if self._late_ms is not None and now - self._late_since > _LATE_TOLD_S:
             self._tell_late()
 
