@@ -48,7 +48,7 @@ CREATE TABLE eras (
 CREATE TABLE last (service TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 """
 #: Free pages from which an empty spool gives its room back.
-_MANY_FREE = 128
+_MANY_FREE = 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,8 +218,8 @@ class OpenTsdbStore:
             before_sleep=self._note_failure,
         ):
             with attempt:
-                if not 0 < await self._in_thread(self._spool.first) <= newest:
-                    return  # given up meanwhile
+                if await self._in_thread(self._spool.first) != spooled[0].number:
+                    return  # given up meanwhile, some of them at least
                 if not self._learnt:
                     await self.learn()
                 if delivery is None:
