@@ -88,8 +88,14 @@ ADVICE = (
         "names. The others are not affected.",
     ),
     Advice(
-        "on every TSD",
+        "OpenTSDB refuses names it has not seen",
         "Set it as it says, and restart the TSDs one after the other.",
+    ),
+    Advice(
+        "OpenTSDB cannot read an hour",
+        "Nothing, where one bridge alone records each service. Else set it as it says, and "
+        "restart the TSDs one after the other.",
+        harmless=True,
     ),
     Advice(
         "refused the connection",

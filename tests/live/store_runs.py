@@ -248,7 +248,7 @@ class Client:
         body = {"start": "2m-ago", "queries": [query]}
         with httpx.Client(timeout=30) as client:
             for first, second in cycle([self.urls, self.urls[::-1]]):
-                if done.wait(0.1):
+                if done.wait(0.2):
                     return
                 self.asked += 1
                 said = [self._ask(client, first, body)]
@@ -299,7 +299,7 @@ class Member:
     def until_recording(self) -> None:
         """Wait until it is ready and OpenTSDB has stored a poll of it."""
         while True:
-            time.sleep(0.1)
+            time.sleep(0.3)
             with contextlib.suppress(httpx.HTTPError):
                 figures = httpx.get(f"{self.url}/metrics").text
                 if "\nvscope_bridge_store_written_timestamp_seconds " in figures:

@@ -77,7 +77,7 @@ async def test_an_opentsdb_that_goes_away_loses_and_doubles_nothing(
 
 async def test_a_metric_on_its_way_is_no_unknown_one(opentsdb: str) -> None:
     metric = name("unknown")
-    known = {metric: Metric(metric, Kind.VM, metric, "none", LABELS, None)}
+    known = {metric: Metric(metric, Kind.VM, metric, "none", LABELS, "cpuUsed")}
     upstream = Upstream(concurrency=2, timeout_s=60)
     server = OpenTsdb(upstream, opentsdb, clock=time.monotonic)
     catalogued = {"vscope.filer.datastore.diskspace.used": known[metric], **known}
@@ -95,7 +95,7 @@ async def test_a_metric_on_its_way_is_no_unknown_one(opentsdb: str) -> None:
 def test_two_recorders_of_which_one_is_killed_again_and_again(
     opentsdb: str, tmp_path: Path
 ) -> None:
-    figures = kill_in_turn(tmp_path, opentsdb, times=3, every_s=2.0, poll_s=2)
+    figures = kill_in_turn(tmp_path, opentsdb, times=3, every_s=1.0, poll_s=2)
     assert figures["failed"] == []
     assert figures["longest gap, polls"] <= 2
     assert figures["requests"] > 20

@@ -18,28 +18,47 @@ MOST_TAGS = 8
 _PLAIN = re.compile(r"[A-Za-z0-9\-_./]+")
 
 
-def why_not(key: SeriesKey, *, most_tags: int = MOST_TAGS, special: str = "") -> str | None:
-    """Say why a series cannot be stored; None where it can.
+class Names:
+    """Tells which series a server can store; what it has looked at it knows.
 
     Args:
-        key: The series.
         most_tags: ``tsd.storage.max_tags``.
         special: ``tsd.core.tag.allow_specialchars``.
     """
-    if len(key.tags) > most_tags:
-        return f"{len(key.tags)} tags, and OpenTSDB takes {most_tags}"
-    if not key.tags:
-        return "no tag, and OpenTSDB demands one"
-    for text in (key.metric, *(part for pair in key.tags for part in pair)):
-        if _PLAIN.fullmatch(text):
-            continue
-        bad = next((char for char in text if not _may_stand(char, special)), None)
-        if bad is not None or not text:
-            return f"the character {bad!r} in {text!r}" if text else "an empty name"
-    return None
 
+    def __init__(self, most_tags: int = MOST_TAGS, special: str = "") -> None:
+        self._most_tags = most_tags
+        self._special = special
+        self._metrics: dict[str, str | None] = {}
+        self._tags: dict[tuple[tuple[str, str], ...], str | None] = {}
 
-def _may_stand(char: str, special: str) -> bool:
-    if char in special:
-        return True
-    return bool(_PLAIN.fullmatch(char)) or (char.isalpha() and ord(char) < 0x100)
+    def why_not(self, key: SeriesKey) -> str | None:
+        """Say why a series cannot be stored; None where it can."""
+        if key.metric not in self._metrics:
+            self._metrics[key.metric] = self._bad((key.metric,))
+        if key.tags not in self._tags:
+            self._tags[key.tags] = self._bad_tags(key.tags)
+        return self._metrics[key.metric] or self._tags[key.tags]
+
+    def _bad_tags(self, tags: tuple[tuple[str, str], ...]) -> str | None:
+        if len(tags) > self._most_tags:
+            return f"{len(tags)} tags, and OpenTSDB takes {self._most_tags}"
+        if not tags:
+            return "no tag, and OpenTSDB demands one"
+        return self._bad(tuple(part for pair in tags for part in pair))
+
+    def _bad(self, texts: tuple[str, ...]) -> str | None:
+        for text in texts:
+            if _PLAIN.fullmatch(text):
+                continue
+            if not text:
+                return "an empty name"
+            bad = next((char for char in text if not self._may_stand(char)), None)
+            if bad is not None:
+                return f"the character {bad!r} in {text!r}"
+        return None
+
+    def _may_stand(self, char: str) -> bool:
+        if char in self._special:
+            return True
+        return bool(_PLAIN.fullmatch(char)) or (char.isalpha() and ord(char) < 0x100)

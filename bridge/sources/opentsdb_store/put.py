@@ -24,7 +24,7 @@ import orjson
 from bridge.errors import UpstreamError, UpstreamTimeoutError
 from bridge.offload import in_slices
 from bridge.sources.opentsdb_store.cluster import SAFE_BYTES, ClusterSettings
-from bridge.sources.opentsdb_store.names import why_not
+from bridge.sources.opentsdb_store.names import Names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -49,6 +49,7 @@ _SYNC_MS = 25_000
 _PASSING = ("Please throttle", "Write timedout", "Timeout exception", "Storage exception")
 _DOUBTFUL = "Unexpected exception"
 _TRIES = 8
+_LONGEST_REASON = 300
 #: What the server says to a put without points, which shows that it takes puts.
 _NOTHING_SENT = "No datapoints"
 
@@ -124,16 +125,13 @@ class PutClient:
         return delivery
 
     def _lines(self, batch: PointBatch, delivery: Delivery) -> Iterator[int]:
-        settings = self.settings
-        heads = [
-            (key, why_not(key, most_tags=settings.most_tags, special=settings.special))
-            for key in batch.keys
-        ]
+        names = Names(self.settings.most_tags, self.settings.special)
         columns = zip(
             batch.series.tolist(), batch.stamps_ms.tolist(), batch.values.tolist(), strict=True
         )
         for series, stamp_ms, value in columns:
-            key, reason = heads[series]
+            key = batch.keys[series]
+            reason = names.why_not(key)
             # Whole seconds take half the room.
             stamp = stamp_ms if stamp_ms % 1000 else stamp_ms // 1000
             point = key.metric, key.tags, stamp
@@ -214,7 +212,8 @@ class PutClient:
             for one in errors:
                 point = one["datapoint"]
                 tags = tuple(sorted(point["tags"].items()))
-                failed[point["metric"], tags, point["timestamp"]] = str(one["error"])
+                reason = self._server.redacted(str(one["error"]))[:_LONGEST_REASON]
+                failed[point["metric"], tags, point["timestamp"]] = reason
         except (KeyError, TypeError, AttributeError):
             raise UpstreamError("OpenTSDB named points that it was not sent") from None
         if not failed.keys() <= set(piece):
