@@ -219,17 +219,17 @@ class PutClient:
         if not failed.keys() <= set(piece):
             raise UpstreamError("OpenTSDB named points that it was not sent")
         for point in piece:
-            reason = failed.get(point)
-            if reason is None:
+            why = failed.get(point)
+            if why is None:
                 del delivery.waiting[point]
                 delivery.stored += 1
-            elif reason.startswith(_PASSING):
-                delivery.reason = reason
-            elif reason.startswith(_DOUBTFUL):
-                delivery.reason = reason
+            elif why.startswith(_PASSING):
+                delivery.reason = why
+            elif why.startswith(_DOUBTFUL):
+                delivery.reason = why
                 delivery.tries[point] += 1
             else:
-                self._refuse(delivery, point, reason)
+                self._refuse(delivery, point, why)
 
     def _give_up_doubtful(self, delivery: Delivery) -> None:
         """Refuse what failed again and again while points beside it were stored."""
