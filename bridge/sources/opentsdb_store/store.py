@@ -200,10 +200,15 @@ class OpenTsdbStore:
         """Send what is in the spool, oldest first, without end."""
         while True:
             self._wake.clear()
-            spooled = await self._in_thread(lambda: self._spool.oldest(TOGETHER))
-            if spooled:
-                await self._deliver(spooled)
-            else:
+            try:
+                spooled = await self._in_thread(lambda: self._spool.oldest(TOGETHER))
+                if spooled:
+                    await self._deliver(spooled)
+            except BridgeError as error:  # of the spool: the cluster's are tried again inside
+                self._note_problem("spool_failed", error.message)
+                await asyncio.sleep(LONGEST_WAIT_S)
+                continue
+            if not spooled:
                 self._tell_late()
                 await self._wake.wait()
 
@@ -239,8 +244,11 @@ class OpenTsdbStore:
         self._learnt = False
         error = retrying.outcome.exception() if retrying.outcome else None
         text = error.message if isinstance(error, BridgeError) else str(error)
+        self._note_problem("opentsdb_not_written", text)
+
+    def _note_problem(self, event: str, text: str) -> None:
         if self.state.problem != text:
-            _log.warning("opentsdb_not_written", reason=text)
+            _log.warning(event, reason=text)
         self.state = replace(self.state, problem=text)
 
     def _note_success(self, stamps_ms: Sequence[int]) -> None:

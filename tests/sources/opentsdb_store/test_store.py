@@ -305,6 +305,24 @@ async def test_a_full_spool_gives_up_the_oldest_and_says_so(tmp_path: Path) -> N
             assert stamps == {STAMP // 1000 + number for number in range(12 - kept, 12)}
 
 
+async def test_a_spool_that_fails_is_told_of_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running() as tsd, storing(tsd, tmp_path) as store:
+        database = store._spool._database
+        monkeypatch.setattr(store._spool, "_database", None)
+        with capture_logs() as logs:
+            store._wake.set()
+            await until(lambda: store.state.problem == "the spool is not open")
+            with pytest.raises(BridgeError, match="not open"):
+                await store.write(machines(2))
+        assert [log["event"] for log in logs] == ["spool_failed"]
+        monkeypatch.setattr(store._spool, "_database", database)
+        await store.write(machines(2))
+        await empty(store)
+        assert tsd.points == expected(machines(2))
+
+
 async def test_points_that_come_late_are_told_of(tmp_path: Path) -> None:
     told: list[int] = []
     now_ms = int(NOW()) * 1000
