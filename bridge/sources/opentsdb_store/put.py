@@ -254,8 +254,8 @@ class PutClient:
             return UpstreamError(f"OpenTSDB refused the credential (HTTP {reply.status})")
         if reply.status in {404, 405}:
             return UpstreamError(
-                f"OpenTSDB takes no points at this address (HTTP {reply.status}): is its "
-                "tsd.mode ro?"
+                f"OpenTSDB takes no points at this address (HTTP {reply.status}): is opentsdb_url "
+                "right, and tsd.mode not ro?"
             )
         said = self._server.said(reply)
         return UpstreamError(f"OpenTSDB answered HTTP {reply.status}{': ' + said if said else ''}")

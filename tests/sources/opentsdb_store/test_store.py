@@ -260,7 +260,7 @@ async def test_a_server_that_takes_no_puts_is_told_of(tmp_path: Path) -> None:
         async with storing(tsd, tmp_path) as store:
             await store.write(machines(2))
             await until(lambda: store.state.problem is not None)
-            assert "is its tsd.mode ro?" in str(store.state.problem)
+            assert "tsd.mode not ro?" in str(store.state.problem)
             assert store.state.refused == 0
             tsd.writable = True
             await empty(store)
