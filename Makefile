@@ -52,9 +52,9 @@ bench: $(VENV)/.development
 
 soak: $(VENV)/.development
 	$(BIN)/python benchmarks/history_faults.py
-	$(BIN)/python benchmarks/opentsdb_store.py
 	$(BIN)/python -m tests.engine.cache_steps $(STEPS)
 	$(BIN)/python benchmarks/soak.py $(ARGS)
+	$(BIN)/python benchmarks/opentsdb_store.py
 
 pictures: $(VENV)/.development
 	$(BIN)/python -m tests.browser.pictures

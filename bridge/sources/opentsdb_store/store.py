@@ -205,7 +205,8 @@ class OpenTsdbStore:
                 if spooled:
                     await self._deliver(spooled)
             except BridgeError as error:  # of the spool: the cluster's are tried again inside
-                self._note_problem("spool_failed", error.message)
+                if self._is_new(error.message):
+                    _log.warning("spool_failed", reason=error.message)
                 await asyncio.sleep(LONGEST_WAIT_S)
                 continue
             if not spooled:
@@ -244,12 +245,14 @@ class OpenTsdbStore:
         self._learnt = False
         error = retrying.outcome.exception() if retrying.outcome else None
         text = error.message if isinstance(error, BridgeError) else str(error)
-        self._note_problem("opentsdb_not_written", text)
+        if self._is_new(text):
+            _log.warning("opentsdb_not_written", reason=text)
 
-    def _note_problem(self, event: str, text: str) -> None:
-        if self.state.problem != text:
-            _log.warning(event, reason=text)
-        self.state = replace(self.state, problem=text)
+    def _is_new(self, problem: str) -> bool:
+        """Take note of a problem; return whether it is another one than before."""
+        before = self.state.problem
+        self.state = replace(self.state, problem=problem)
+        return before != problem
 
     def _note_success(self, stamps_ms: Sequence[int]) -> None:
         oldest, newest = min(stamps_ms), max(stamps_ms)
