@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
+from cachetools import LRUCache
+
 from bridge.remembered import Remembered
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
     from bridge.catalog import Metric
     from bridge.model import Answer, Query, TagFilter
+    from bridge.ovh.choices import Choice
     from bridge.ovh.objects import Snapshot
     from bridge.settings import Settings
 
@@ -123,6 +126,7 @@ class Doorway:
         clock: Epoch seconds.
         timer: Monotonic seconds.
         answers: What was answered, while it is good.
+        lists: Choices of template variables, by the inventory's version and the call.
     """
 
     engine: Queries
@@ -131,3 +135,4 @@ class Doorway:
     clock: Callable[[], float] = time.time
     timer: Callable[[], float] = time.monotonic
     answers: Remembered[Finished] = field(default_factory=lambda: finished_answers(0))
+    lists: LRUCache[Hashable, tuple[Choice, ...]] = field(default_factory=lambda: LRUCache(256))
