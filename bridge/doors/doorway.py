@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from cachetools import LRUCache
 
-from bridge.remembered import Remembered
+from bridge.doors.finished import finished_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
     from bridge.catalog import Metric
+    from bridge.doors.finished import Finished
     from bridge.model import Answer, Query, TagFilter
     from bridge.ovh.choices import Choice
     from bridge.ovh.objects import Snapshot
+    from bridge.remembered import Remembered
     from bridge.settings import Settings
 
 
@@ -78,41 +80,6 @@ class Limits:
             source_step_ms=settings.source_step_s * 1000,
             options_s=min(8.0, settings.deadline_s / 2),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """An answer as it goes out.
-
-    Attributes:
-        body: JSON.
-        headers: What to say about it.
-        read_at: When the oldest of it that may still change was read, in monotonic seconds.
-        good_until: Until when it may be given again, in monotonic seconds.
-    """
-
-    body: bytes
-    headers: Mapping[str, str]
-    read_at: float
-    good_until: float
-
-
-def finished_answers(
-    room: int, timer: Callable[[], float] = time.monotonic
-) -> Remembered[Finished]:
-    """Return a cache of finished answers.
-
-    Args:
-        room: Bytes.
-        timer: Monotonic seconds.
-    """
-    return Remembered(
-        lambda answer: answer.good_until - timer(),
-        timer,
-        room=room,
-        size_of=lambda answer: len(answer.body) + 1_000,
-        holds=lambda answer, asked: bool(answer.headers) or answer.good_until >= asked,
-    )
 
 
 @dataclass(frozen=True, slots=True)
