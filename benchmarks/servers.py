@@ -104,9 +104,7 @@ class Server:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return float(status.partition("VmHWM:")[2].split()[0]) / 1e3
 
-    def _ask(
-        self, method: str, path: str, body: bytes | None, accepts: str = "identity"
-    ) -> bytes:
+    def _ask(self, method: str, path: str, body: bytes | None, accepts: str = "identity") -> bytes:
         headers = {
             "Content-Type": "application/json",
             "Accept": "application/json",
