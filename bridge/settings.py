@@ -275,8 +275,8 @@ class Settings(BaseSettings):
     compress_min_bytes: int = Field(
         default=0,
         ge=0,
-        description="Answers of at least so many bytes go out as gzip, to clients that accept "
-        "it; 0 for never. Worth it over slow lines only.",
+        description="Answers of at least so many bytes go out as gzip at once, to clients that "
+        "accept it; 0 for never. Answers that repeat are compressed anyway.",
     )
 
     @classmethod
