@@ -210,7 +210,8 @@ class Engine:
             )
             labelled = [part for parts in await in_slices(cutting, total) for part in parts]
         else:
-            labelled = [(labels.enrich(metric.kind, stored), line) for stored, line in fetched]
+            enriching = ((labels.enrich(metric.kind, stored), line) for stored, line in fetched)
+            labelled = await in_slices(enriching, len(fetched))
         selected = [(tags, line) for tags, line in labelled if matches(tags)]
         work = self._series(query, plan, selected, shaped=bool(moving))
         series = await in_slices(work, total)
