@@ -18,7 +18,7 @@ from bridge.catalog import catalogue
 from bridge.chores import Chores
 from bridge.control import serve_control
 from bridge.doors import annotations as annotations_door
-from bridge.doors import measure, opentsdb, operations, query, rows, simplejson, simpod
+from bridge.doors import federate, measure, opentsdb, operations, query, rows, simplejson, simpod
 from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.compression import CompressionMiddleware
 from bridge.doors.doorway import Doorway, Limits, finished_answers
@@ -305,6 +305,7 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
             *annotations_door.routes(doorway),
             *opentsdb.routes(doorway),
             *rows.routes(doorway),
+            *federate.routes(doorway),
         ],
         middleware=[
             Middleware(MeasureMiddleware, registry=registry),
