@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 #: What a service can be, so that a state that is not is a 0 and no gap.
 POLL_STATES = ("warming", "ok", "partial", "expired", "failed")
 
+#: Decimals kept of a value in base units: no finer than a nanosecond.
+DECIMALS = 9
+
 #: Objects of one block: a column of it is written within a millisecond.
 BLOCK = 500
 
@@ -146,7 +149,7 @@ def _scaled(one: Exposed[Any], numbers: Sequence[float | None]) -> Iterator[Colu
         yield (
             one.family,
             (),
-            [None if number is None else number * times / per for number in numbers],
+            [None if number is None else round(number * times / per, DECIMALS) for number in numbers],
         )
 
 
