@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
-from bridge.doors.doorway import Limits, finished_answers
+from bridge.doors import federate
+from bridge.doors.auth import Admission, AuthMiddleware
+from bridge.doors.doorway import Doorway, Limits, finished_answers
+from bridge.doors.guard import GuardMiddleware
+from bridge.credentials import Credential
 from bridge.ovh.objects import ServiceInventory, Snapshot
-from bridge.settings import Credential
-from tests.doors.stand import DC1, NOW, SERVICE, make_app, small_company
+from tests.doors.stand import DC1, NOW, SERVICE, small_company
 from tests.federate.reading import of, one, samples
 from tests.servers import Slot, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.federate.reading import Samples
 
@@ -40,9 +45,18 @@ class Stand:
         self.snapshot = Snapshot()
         self.use()
 
-    def use(self, **more: Any) -> None:
-        more = {"limits": Limits(max_live_age_s=900.0), **more}
-        self._slot.app = make_app(snapshots=lambda: self.snapshot, **more)
+    def use(self, *, credentials: Sequence[Credential] = (), **more: Any) -> None:
+        """Serve the door anew: the whole application takes a second to build."""
+        nobody: Any = None  # no engine: what asks one would fail
+        given = {"limits": Limits(max_live_age_s=900.0), "clock": lambda: float(NOW), **more}
+        doorway = Doorway(nobody, lambda: self.snapshot, **given)
+        self._slot.app = Starlette(
+            routes=federate.routes(doorway),
+            middleware=[
+                Middleware(GuardMiddleware, deadline_s=25.0),
+                Middleware(AuthMiddleware, admission=Admission(credentials)),
+            ],
+        )
 
     def show(self, *services: ServiceInventory, unlisted: tuple[str, ...] = ()) -> None:
         self.snapshot = Snapshot(
