@@ -7,7 +7,7 @@ import contextlib
 import functools
 import gc
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -68,6 +68,7 @@ class Bridge:
         history: The recording; None without a folder for it.
         recorder: Writes to it.
         recording: Keeps it open.
+        expiries: When each account's credential expires, by its name; known while it records.
         chores: Work on it that a person starts.
     """
 
@@ -83,6 +84,7 @@ class Bridge:
     recorder: Recorder | None = None
     recording: RecordingKeeper | None = None
     chores: Chores | None = None
+    expiries: Mapping[str, ExpiryWatch] = field(default_factory=dict)
 
     def readiness(self) -> tuple[bool, tuple[str, ...]]:
         """Tell whether questions can be answered, and what is wrong, in words."""
@@ -145,6 +147,7 @@ def build_bridge(settings: Settings) -> Bridge:
         return [*servers, *histories.values()]
 
     history = recorder = recording = chores = None
+    expiries: dict[str, ExpiryWatch] = {}
     metrics = catalogue(diskspace_unit=settings.diskspace_unit)
     labels = LabelCache(lambda: inventory.snapshot)
     if settings.history_dir is not None:
@@ -222,6 +225,7 @@ def build_bridge(settings: Settings) -> Bridge:
         recorder,
         recording,
         chores,
+        expiries,
     )
 
 

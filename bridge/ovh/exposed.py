@@ -149,7 +149,10 @@ def _scaled(one: Exposed[Any], numbers: Sequence[float | None]) -> Iterator[Colu
         yield (
             one.family,
             (),
-            [None if number is None else round(number * times / per, DECIMALS) for number in numbers],
+            [
+                None if number is None else round(number * times / per, DECIMALS)
+                for number in numbers
+            ],
         )
 
 

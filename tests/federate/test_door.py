@@ -11,11 +11,11 @@ import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from bridge.credentials import Credential
 from bridge.doors import federate
 from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits, finished_answers
 from bridge.doors.guard import GuardMiddleware
-from bridge.credentials import Credential
 from bridge.ovh.objects import ServiceInventory, Snapshot
 from tests.doors.stand import DC1, NOW, SERVICE, small_company
 from tests.federate.reading import of, one, samples
