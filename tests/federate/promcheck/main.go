@@ -2,6 +2,7 @@
 //
 //	promcheck metrics < exposition   what "promtool check metrics" says of it
 //	promcheck rules FILE...          whether Prometheus would load these files
+//	promcheck fire FILE... < world   which alerts their expressions give in a world of series
 //
 // It prints one problem a line and exits with 1 if there is any.
 package main
@@ -14,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/rulefmt"
-	"github.com/prometheus/prometheus/promql/parser"
 )
 
 func main() {
@@ -37,7 +37,10 @@ func check(arguments []string) ([]string, error) {
 	if len(arguments) > 1 && arguments[0] == "rules" {
 		return rules(arguments[1:]), nil
 	}
-	return nil, fmt.Errorf("usage: promcheck metrics < exposition, or promcheck rules FILE...")
+	if len(arguments) > 1 && arguments[0] == "fire" {
+		return nil, fire(arguments[1:], os.Stdin, os.Stdout)
+	}
+	return nil, fmt.Errorf("usage: promcheck metrics < exposition, rules FILE..., or fire FILE... < world")
 }
 
 func lint() ([]string, error) {
@@ -52,7 +55,7 @@ func lint() ([]string, error) {
 func rules(files []string) []string {
 	var problems []string
 	for _, file := range files {
-		_, errors := rulefmt.ParseFile(file, false, model.LegacyValidation, parser.NewParser(parser.Options{}), slog.Default())
+		_, errors := rulefmt.ParseFile(file, false, model.LegacyValidation, newParser(), slog.Default())
 		for _, err := range errors {
 			problems = append(problems, file+": "+err.Error())
 		}
