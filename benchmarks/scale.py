@@ -192,7 +192,7 @@ def measure(options: DemoOptions) -> Outcome:
     """Measure one size."""
     outcome = Outcome(options.services)
     # Room for the questions between the second poll and the third.
-    interval_s = 45 + 45 * options.services
+    interval_s = 50 + 10 * options.services
     with tempfile.TemporaryDirectory(prefix="vscope-scale-") as name:
         history = Path(name)
         record_past(options, history)
