@@ -221,7 +221,7 @@ class Settings(BaseSettings):
         default=900,
         ge=1,
         description="Seconds after which a reading of the inventory is too old for the live "
-        "tables of `/rows`.",
+        "tables of `/rows` and for `/federate`.",
     )
     max_targets: int = Field(default=100, ge=1, description="Most targets in one request.")
     max_body_bytes: int = Field(

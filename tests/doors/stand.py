@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
-from bridge.doors import opentsdb, operations, query, rows, simplejson, simpod
+from bridge.doors import federate, opentsdb, operations, query, rows, simplejson, simpod
 from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.finished import finished_answers
@@ -278,6 +278,7 @@ def make_app(
             *annotations_door.routes(doorway),
             *opentsdb.routes(doorway),
             *rows.routes(doorway),
+            *federate.routes(doorway),
             *extra,
         ],
         middleware=[
