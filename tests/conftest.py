@@ -34,6 +34,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(group))
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name tests in the same way on every worker, whatever the order of sets or the time."""
+    match val:
+        case set() | frozenset():
+            return str(sorted(val, key=str))
+        case bytes():
+            return f"{len(val)} bytes"
+    return None
+
+
 @pytest.fixture(scope="session")
 def simulator() -> Iterator[str]:
     """Base URL of a simulated OVHcloud; a test that breaks it mends it."""
