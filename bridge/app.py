@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -15,10 +15,21 @@ from starlette.middleware.cors import CORSMiddleware
 
 from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
-from bridge.doors import measure, openapi, opentsdb, operations, query, rows, simplejson, simpod
+from bridge.doors import (
+    federate,
+    measure,
+    openapi,
+    opentsdb,
+    operations,
+    query,
+    rows,
+    simplejson,
+    simpod,
+)
 from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.compression import CompressionMiddleware
-from bridge.doors.doorway import Doorway, Limits, finished_answers
+from bridge.doors.doorway import Doorway, Limits
+from bridge.doors.finished import finished_answers
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.headers import HeadersMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
@@ -30,6 +41,7 @@ from bridge.engine.engine import Engine
 from bridge.engine.shelves import Rules
 from bridge.overview import Overview
 from bridge.ovh.api import OvhApi
+from bridge.ovh.expiry import ExpiryWatch
 from bridge.ovh.inventory import Inventory
 from bridge.ovh.labels import LabelCache
 from bridge.ovh.token import TokenKeeper
@@ -74,6 +86,7 @@ class Bridge:
         recording: Keeps that one open.
         earlier: Keeps the recording open that was made before the store.
         chores: Work on ``history`` that a person starts.
+        expiries: When each account's credential expires, by its name; known while it records.
     """
 
     settings: Settings
@@ -90,6 +103,7 @@ class Bridge:
     recording: RecordingKeeper | None = None
     earlier: RecordingKeeper | None = None
     chores: Chores | None = None
+    expiries: Mapping[str, ExpiryWatch] = field(default_factory=dict)
 
     def readiness(self) -> tuple[bool, tuple[str, ...]]:
         """Tell whether questions can be answered, and what is wrong, in words."""
@@ -156,6 +170,7 @@ def build_bridge(settings: Settings) -> Bridge:
         # As they are: what is copied once need not be remembered.
         return [*servers, *histories.values()]
 
+    expiries: dict[str, ExpiryWatch] = {}
     metrics = catalogue(diskspace_unit=settings.diskspace_unit)
     labels = LabelCache(lambda: inventory.snapshot)
     if settings.opentsdb_url is not None:
@@ -163,7 +178,8 @@ def build_bridge(settings: Settings) -> Bridge:
     kept = Recordings()
     if settings.history_dir is not None:
         folder = settings.history_dir
-        kept = recordings_of(settings, folder, cache, metrics, apis, servers, upstreams)
+        expiries = {name: ExpiryWatch(api, clock=time.time) for name, api in apis.items()}
+        kept = recordings_of(settings, folder, cache, metrics, expiries, servers, upstreams)
         if kept.recorder is not None:
             recorder = kept.recorder
             labels = LabelCache(lambda: inventory.snapshot, lambda: recorder.eras)
@@ -228,6 +244,7 @@ def build_bridge(settings: Settings) -> Bridge:
         kept.recording,
         kept.earlier,
         kept.chores,
+        expiries,
     )
 
 
@@ -317,6 +334,7 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
             *annotations_door.routes(doorway),
             *opentsdb.routes(doorway),
             *rows.routes(doorway),
+            *federate.routes(doorway),
         ],
         middleware=[
             Middleware(MeasureMiddleware, registry=registry),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from bridge.chores import Chores
 from bridge.control import serve_control
-from bridge.ovh.expiry import ExpiryWatch
 from bridge.ovh.readings import SAMPLE_AGE
 from bridge.ovh.recorder import Recorder
 from bridge.ovh.samples import samples_of
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from bridge.engine.cache import SeriesCache
     from bridge.metric import Metric
     from bridge.model import Source
-    from bridge.ovh.api import OvhApi
+    from bridge.ovh.expiry import ExpiryWatch
     from bridge.settings import Settings
 
 
@@ -48,12 +47,11 @@ def recordings_of(
     folder: Path,
     cache: SeriesCache,
     metrics: Mapping[str, Metric],
-    apis: Mapping[str, OvhApi],
+    expiries: Mapping[str, ExpiryWatch],
     servers: Sequence[Source],
     upstreams: Callable[[], Sequence[Source]],
 ) -> Recordings:
     """Connect the recording, or the OpenTSDB in its place and what was recorded before."""
-    expiries = {name: ExpiryWatch(api, clock=time.time) for name, api in apis.items()}
     record = functools.partial(
         Recorder, expiries=expiries, records=matcher(settings.record_services)
     )

@@ -8,6 +8,7 @@ field may be missing. Names that are null get the stand-in a working client show
 from __future__ import annotations
 
 import re
+from sys import intern
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
@@ -30,6 +31,17 @@ _STAND_INS: Mapping[str, tuple[str, str]] = {
 }
 
 
+#: Fields that hold objects themselves.
+_PARTS: Mapping[str, tuple[str, ...]] = {
+    "Vm": ("backup", "filers"),
+    "Host": ("cpu", "ram"),
+    "Datastore": ("size",),
+}
+
+#: In the place of the names of the fields that were given.
+_NONE: frozenset[str] = frozenset()
+
+
 class UnreadableError(ValueError):
     """An object lacks a field nothing can be done without; the text names it."""
 
@@ -41,21 +53,37 @@ def read_object(model: type[ObjectT], raw: Mapping[str, Any]) -> ObjectT:
         UnreadableError: A required field is missing or of the wrong type.
     """
     # Every optional field has a default; null and absent are the same to readers.
-    present = {name: value for name, value in raw.items() if value is not None}
+    # Names of hosts, clusters and states come again with every machine and every poll.
+    present = {
+        name: intern(value) if type(value) is str else value
+        for name, value in raw.items()
+        if value is not None
+    }
     if model.__name__ in _STAND_INS and not present.get("name"):
         id_field, text = _STAND_INS[model.__name__]
         present["name"] = text.format(present.get(id_field, "?"))
     try:
-        return model.model_validate(present)
+        return _lean(model.model_validate(present))
     except ValidationError as error:
         wrong = {str(detail["loc"][0]) for detail in error.errors()}
     # Whatever is wrong and required comes up again as missing.
     kept = {name: value for name, value in present.items() if name not in wrong}
     try:
-        return model.model_validate(kept)
+        return _lean(model.model_validate(kept))
     except ValidationError as error:
         names = ", ".join(sorted({str(detail["loc"][0]) for detail in error.errors()}))
     raise UnreadableError(f"{model.__name__} without a usable {names}")
+
+
+def _lean(value: ObjectT) -> ObjectT:
+    """Forget which fields were given, which nobody asks: a third of what an object takes."""
+    object.__setattr__(value, "__pydantic_fields_set__", _NONE)
+    for name in _PARTS.get(type(value).__name__, ()):
+        part = value.__dict__[name]
+        for one in part if isinstance(part, tuple) else (part,):
+            if one is not None:
+                object.__setattr__(one, "__pydantic_fields_set__", _NONE)
+    return value
 
 
 def is_managed(value: OvhObject) -> bool:

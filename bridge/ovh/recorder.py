@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bridge.model import LabelEra, PointBatch, Recording, Source
     from bridge.ovh.eras import ObjectKey
     from bridge.ovh.expiry import ExpiryWatch
+    from bridge.ovh.ledger import Entries
     from bridge.ovh.objects import Poll
     from bridge.ovh.samples import Samples
     from bridge.ovh.throttle import Clock
@@ -175,17 +176,15 @@ class Recorder:
             self._lose()
             return
         service, stamp = poll.service, stamp_ms(poll.started_at, poll.interval_s)
-        found = await in_slices(readings(poll), 0)
-        if not self._records(service.name):
-            self._unwritten.append((batch_of((), stamp), self._ledger.note(poll, found)))
-            await self._write()
-            return
         expiry = self._expiries.get(service.account)
         if expiry is not None and service.state in {"ok", "partial"}:
             await expiry.refresh()
         await self._growth.refresh(stamp)
+        found = await in_slices(readings(poll), 0)
         expires_ms = None if expiry is None else expiry.expires_ms
-        entries = await in_slices(self._ledger.entries(poll, found, expires_ms=expires_ms), 0)
+        entries: list[Entries] = []
+        if self._records(service.name):
+            entries = await in_slices(self._ledger.entries(poll, found, expires_ms=expires_ms), 0)
         batch = batch_of(entries, stamp)
         # Nothing may come between: an era that is noted is written sooner or later.
         self._unwritten.append((batch, self._ledger.note(poll, found)))
