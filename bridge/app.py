@@ -210,9 +210,10 @@ def build_bridge(settings: Settings) -> Bridge:
     if kept.history is not None:
         sources["recording"] = recorded(kept.history, metrics, good_s=settings.cache_tail_s)
     if servers:
-        source = cache.wrap(servers[0])
-        into = settings.record_into == "opentsdb"
-        sources["opentsdb"] = stored(source, metrics) if into else source
+        source: Source = cache.wrap(servers[0])
+        if settings.record_into == "opentsdb":
+            source = stored(source, metrics, kept.store.late_ms if kept.store else lambda: None)
+        sources["opentsdb"] = source
     ovhcloud = ServiceSources(services, open_source)
     if accounts:
         sources["ovhcloud"] = ovhcloud_history(ovhcloud, metrics)

@@ -133,6 +133,13 @@ class OpenTsdbStore:
             found.append(f"OpenTSDB does not take {len(refused):,} series, such as {refused[-1]}")
         return (*found, *state.demands)
 
+    def late_ms(self) -> int | None:
+        """Return the stamp from which on points wait that should have been stored by now."""
+        oldest = self.state.waiting.oldest_ms
+        if oldest is None or self._clock() - oldest / 1000 <= self._late_s:
+            return None
+        return oldest
+
     async def open(self) -> None:
         """Open the spool.
 

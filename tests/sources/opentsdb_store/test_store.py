@@ -8,7 +8,7 @@ import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,19 +16,21 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from bridge.errors import BridgeError, UpstreamError
+from bridge.errors import BridgeError, UnavailableError, UpstreamError
+from bridge.model import PointRequest
 from bridge.sources.opentsdb import OpenTsdb
 from bridge.sources.opentsdb_store import SPOOL, OpenTsdbStore, PutClient
 from bridge.sources.opentsdb_store import put as put_module
 from bridge.sources.opentsdb_store import store as store_module
+from bridge.sources.opentsdb_store.reading import CatchingUp
 from bridge.sources.upstream import Upstream
 from tests.sources.opentsdb_store.points import CPU, STAMP, as_dict, batch, key, machines
 from tests.sources.opentsdb_store.tsd import Tsd, running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from bridge.model import PointBatch
+    from bridge.model import PointBatch, Source
 
 NOW = time.time
 
@@ -371,3 +373,37 @@ async def test_a_closed_store_says_so(tmp_path: Path) -> None:
             pass
         with pytest.raises(BridgeError, match="not open"):
             await store.write(machines(1))
+
+
+async def test_what_waits_for_long_is_owned_up_to(tmp_path: Path) -> None:
+    now = STAMP / 1000
+    async with (
+        running() as tsd,
+        storing(tsd, tmp_path, late_s=300.0, clock=lambda: now) as store,
+    ):
+        source = CatchingUp(cast("Source", Nothing()), store.late_ms)
+        told: list[str] = []
+
+        def ask(end_ms: int, on_missing: Callable[[str], None] | None) -> Awaitable[object]:
+            request = PointRequest("m", (), end_ms - 1000, end_ms, 10, on_missing)
+            return source.points(request)
+
+        await tsd.stop()
+        await store.write(machines(3, STAMP))
+        await ask(STAMP + 1000, None)
+        now += 301
+        await ask(STAMP - 1, None)
+        with pytest.raises(UnavailableError, match="wait to be stored"):
+            await ask(STAMP, None)
+        await ask(STAMP, told.append)
+        assert told == ["points since 2023-11-14 22:14:00 UTC wait to be stored in OpenTSDB"]
+        await tsd.start()
+        await empty(store)
+        await ask(STAMP, None)
+
+
+class Nothing:
+    """A source without points."""
+
+    async def points(self, _: PointRequest) -> tuple[()]:
+        return ()
