@@ -7,7 +7,7 @@ import contextlib
 import functools
 import gc
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -18,10 +18,21 @@ from bridge.catalog import catalogue
 from bridge.chores import Chores
 from bridge.control import serve_control
 from bridge.doors import annotations as annotations_door
-from bridge.doors import measure, openapi, opentsdb, operations, query, rows, simplejson, simpod
+from bridge.doors import (
+    federate,
+    measure,
+    openapi,
+    opentsdb,
+    operations,
+    query,
+    rows,
+    simplejson,
+    simpod,
+)
 from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.compression import CompressionMiddleware
-from bridge.doors.doorway import Doorway, Limits, finished_answers
+from bridge.doors.doorway import Doorway, Limits
+from bridge.doors.finished import finished_answers
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.headers import HeadersMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
@@ -69,6 +80,7 @@ class Bridge:
         history: The recording; None without a folder for it.
         recorder: Writes to it.
         recording: Keeps it open.
+        expiries: When each account's credential expires, by its name; known while it records.
         chores: Work on it that a person starts.
     """
 
@@ -84,6 +96,7 @@ class Bridge:
     recorder: Recorder | None = None
     recording: RecordingKeeper | None = None
     chores: Chores | None = None
+    expiries: Mapping[str, ExpiryWatch] = field(default_factory=dict)
 
     def readiness(self) -> tuple[bool, tuple[str, ...]]:
         """Tell whether questions can be answered, and what is wrong, in words."""
@@ -146,6 +159,7 @@ def build_bridge(settings: Settings) -> Bridge:
         return [*servers, *histories.values()]
 
     history = recorder = recording = chores = None
+    expiries: dict[str, ExpiryWatch] = {}
     metrics = catalogue(diskspace_unit=settings.diskspace_unit)
     labels = LabelCache(lambda: inventory.snapshot)
     if settings.history_dir is not None:
@@ -223,6 +237,7 @@ def build_bridge(settings: Settings) -> Bridge:
         recorder,
         recording,
         chores,
+        expiries,
     )
 
 
@@ -307,6 +322,7 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
             *annotations_door.routes(doorway),
             *opentsdb.routes(doorway),
             *rows.routes(doorway),
+            *federate.routes(doorway),
         ],
         middleware=[
             Middleware(MeasureMiddleware, registry=registry),

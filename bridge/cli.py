@@ -56,6 +56,7 @@ LogLevel = Annotated[
 ]
 Vms = Annotated[int, typer.Option("--vms", min=1, max=20_000, help="Virtual machines.")]
 Hosts = Annotated[int, typer.Option("--hosts", min=1, max=2_000, help="Hosts.")]
+Services = Annotated[int, typer.Option("--services", min=1, max=250, help="Services of that size.")]
 Token = Annotated[
     bool,
     typer.Option("--token/--no-token", help="Whether OVHcloud still offers its history."),
@@ -68,6 +69,7 @@ def demo(
     *,
     vms: Vms = 60,
     hosts: Hosts = 8,
+    services: Services = 1,
     port: Annotated[
         int, typer.Option("--port", envvar="PORT", min=0, max=65_535, help="Of the bridge.")
     ] = 8080,
@@ -78,7 +80,7 @@ def demo(
     seed: Seed = 1,
 ) -> None:
     """Try the bridge with a simulated OVHcloud; no account is needed."""
-    options = DemoOptions(vms=vms, hosts=hosts, offer_token=token, seed=seed)
+    options = DemoOptions(vms=vms, hosts=hosts, services=services, offer_token=token, seed=seed)
     run_demo(options, port, recorded_days=recorded_days)
 
 
@@ -87,6 +89,7 @@ def simulate(
     *,
     vms: Vms = 60,
     hosts: Hosts = 8,
+    services: Services = 1,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65_535, help="0 takes a free one.")
     ] = 9000,
@@ -103,7 +106,7 @@ def simulate(
     ] = None,
 ) -> None:
     """Run the simulated OVHcloud alone."""
-    options = DemoOptions(vms=vms, hosts=hosts, offer_token=token, seed=seed)
+    options = DemoOptions(vms=vms, hosts=hosts, services=services, offer_token=token, seed=seed)
     if record_past is not None:
         run_past(options, record_past)
         return

@@ -228,7 +228,7 @@ class Settings(BaseSettings):
         default=900,
         ge=1,
         description="Seconds after which a reading of the inventory is too old for the live "
-        "tables of `/rows`.",
+        "tables of `/rows` and for `/federate`.",
     )
     max_targets: int = Field(default=100, ge=1, description="Most targets in one request.")
     max_body_bytes: int = Field(
@@ -282,8 +282,8 @@ class Settings(BaseSettings):
     compress_min_bytes: int = Field(
         default=0,
         ge=0,
-        description="Answers of at least so many bytes go out as gzip, to clients that accept "
-        "it; 0 for never. Worth it over slow lines only.",
+        description="Answers of at least so many bytes go out as gzip at once, to clients that "
+        "accept it; 0 for never. Answers that repeat are compressed anyway.",
     )
 
     @classmethod

@@ -92,6 +92,16 @@ class BridgeCollector(Collector):
         for name, api in self._bridge.apis.items():
             calls.add_metric([name], api.calls)
         yield calls
+        expiries = GaugeMetricFamily(
+            "vscope_bridge_credential_expiry_timestamp_seconds",
+            "When a credential of OVHcloud expires, epoch seconds; known while polls are recorded.",
+            None,
+            ["account"],
+        )
+        for name, expiry in self._bridge.expiries.items():
+            if expiry.expires_ms is not None:
+                expiries.add_metric([name], expiry.expires_ms / 1000)
+        yield expiries
         yield GaugeMetricFamily(
             "vscope_bridge_poll_interval_seconds",
             "Seconds between two polls of the inventory, stretched where the limit demands it.",

@@ -93,6 +93,7 @@ def _simulator(options: DemoOptions) -> Iterator[tuple[subprocess.Popen[bytes], 
         # -P: a folder called "bridge" where the person stands is none of ours.
         *(sys.executable, "-P", "-m", "bridge", "simulate", "--supervised", "--port", "0"),
         *("--vms", str(options.vms), "--hosts", str(options.hosts), "--seed", str(options.seed)),
+        *("--services", str(options.services)),
         "--token" if options.offer_token else "--no-token",
     ]
     package = str(Path(bridge.__file__).parents[1])

@@ -8,7 +8,7 @@ and stored history never changes afterwards.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -143,7 +143,7 @@ class Fleet:
         return home
 
 
-def _places(options: DemoOptions) -> tuple[Place, ...]:
+def _places(options: DemoOptions, service: str) -> tuple[Place, ...]:
     towns = ("Roubaix production", "Gravelines recovery", "Strasbourg test")
     places = []
     for number in range(options.datacenters):
@@ -159,7 +159,7 @@ def _places(options: DemoOptions) -> tuple[Place, ...]:
                 description=towns[number % len(towns)],
                 commercial_name="PREMIER" if number % 2 == 0 else "ESSENTIALS",
                 clusters=clusters if number == 0 else clusters[:1],
-                label=f"{SERVICE}_datacenter{ident}",
+                label=f"{service}_datacenter{ident}",
             )
         )
     return tuple(places)
@@ -276,10 +276,10 @@ def _vm(
     )
 
 
-def build_fleet(options: DemoOptions, now: float) -> Fleet:
-    """Build the world; ``now`` (epoch seconds) fixes the anchor of the stories."""
+def build_fleet(options: DemoOptions, now: float, service: str = SERVICE) -> Fleet:
+    """Build the world of one service; ``now`` (epoch seconds) fixes the anchor of its stories."""
     anchor = int(now) // 3600 * 3600
-    places = _places(options)
+    places = _places(options, service)
     hosts = _hosts(options, places)
     stores = _stores(options, places)
     return Fleet(
@@ -291,3 +291,13 @@ def build_fleet(options: DemoOptions, now: float) -> Fleet:
         stores=stores,
         vms=tuple(_vm(options, number, hosts, stores) for number in range(options.vms)),
     )
+
+
+def build_fleets(options: DemoOptions, now: float) -> dict[str, Fleet]:
+    """Build the worlds of all services, by name; the main one comes first."""
+    fleets = {SERVICE: build_fleet(options, now)}
+    for number in range(1, options.services):
+        name = f"pcc-37-187-{229 + number // 250}-{number % 250}"
+        seed = key_of(options.seed, "service", number) % 2**31
+        fleets[name] = build_fleet(replace(options, seed=seed), now, name)
+    return fleets

@@ -5,6 +5,7 @@ Live values are the newest sample of the history, rounded to whole MHz and MB.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,7 +68,7 @@ class LiveFigures:
             }
             self._second = int(now)
         found = {metric: column[index] for metric, column in self._columns.items()}
-        return {metric: None if np.isnan(value) else value for metric, value in found.items()}
+        return {metric: None if math.isnan(value) else value for metric, value in found.items()}
 
 
 def _living(fleet: Fleet, vm: VmSpec, now: float) -> bool:

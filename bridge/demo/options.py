@@ -21,6 +21,7 @@ class DemoOptions:
         issuing_path: Which of the two historic paths answers; the other one is 404.
         expired_service: Adds a second service that has expired (HTTP 460).
         history_days: How far back history goes.
+        services: Services of this size; those beside the main one have no history.
     """
 
     vms: int = 60
@@ -32,7 +33,9 @@ class DemoOptions:
     issuing_path: Literal["metricsToken", "getVscopeMetricsToken"] = "metricsToken"
     expired_service: bool = False
     history_days: int = 400
+    services: int = 1
 
     def __post_init__(self) -> None:
-        if min(self.vms, self.hosts, self.datacenters, self.history_days) < 1:
-            raise ValueError("vms, hosts, datacenters and history_days must be at least 1")
+        sizes = (self.vms, self.hosts, self.datacenters, self.history_days, self.services)
+        if min(sizes) < 1:
+            raise ValueError("vms, hosts, datacenters, history_days, services must be at least 1")

@@ -15,7 +15,7 @@ from bridge.demo.apiv6.world import World
 from bridge.demo.control import Calls, Control
 from bridge.demo.erlenmeyer.front import PREFIX, Erlenmeyer, not_found
 from bridge.demo.faults import Faults
-from bridge.demo.fleet import build_fleet
+from bridge.demo.fleet import SERVICE, build_fleets
 from bridge.demo.shelf import FleetShelf
 from bridge.demo.tokens import VscopeTokens
 from bridge.demo.warp10.front import PREFIX as WARP10
@@ -70,14 +70,14 @@ def create_simulator(options: DemoOptions, *, clock: Callable[[], float] = time.
         options: Size and behaviour.
         clock: Epoch seconds; its value now fixes when the stories happen.
     """
-    fleet = build_fleet(options, clock())
+    fleets = build_fleets(options, clock())
     tokens = VscopeTokens(options.seed)
     keys = Keys(clock, options.rate_limit_per_minute)
     calls, faults = Calls(), Faults()
-    shelf = FleetShelf(fleet, clock)
+    shelf = FleetShelf(fleets[SERVICE], clock)
     erlenmeyer = Erlenmeyer(shelf, tokens, clock)
     warp10 = Warp10(shelf, tokens)
-    api = ApiV6(World(fleet, options, tokens, clock), options, keys, clock, calls.seen)
+    api = ApiV6(World(fleets, options, tokens, clock), options, keys, clock, calls.seen)
     control = Control(faults, tokens, keys, calls, erlenmeyer, warp10, clock)
 
     async def opentsdb(request: Request) -> Response:

@@ -141,12 +141,8 @@ def live_rows(
     Without ``now`` every age is 0.
     """
     by_name = {field.column.name: field for field in live_fields(kind)}
-    matches = _matcher(kind, by_name, filters)
-    return (
-        row
-        for row in rows_of(snapshot, kind, now)
-        if (show_hidden or not row.hidden) and matches(row)
-    )
+    rows = (row for row in rows_of(snapshot, kind, now) if show_hidden or not row.hidden)
+    return filter(_matcher(kind, by_name, filters), rows) if filters else rows
 
 
 def _unknown(problem: str, name: str, names: Iterable[str]) -> str:

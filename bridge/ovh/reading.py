@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from sys import intern
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import ValidationError
@@ -31,6 +32,17 @@ _STAND_INS: Mapping[str, tuple[str, str]] = {
 }
 
 
+#: Fields that hold objects themselves.
+_PARTS: Mapping[str, tuple[str, ...]] = {
+    "Vm": ("backup", "filers"),
+    "Host": ("cpu", "ram"),
+    "Datastore": ("size",),
+}
+
+#: In the place of the names of the fields that were given.
+_NONE: frozenset[str] = frozenset()
+
+
 class UnreadableError(ValueError):
     """An object lacks a field nothing can be done without; the text names it."""
 
@@ -43,8 +55,9 @@ def read_object(model: type[ObjectT], raw: Mapping[str, Any]) -> ObjectT:
     """
     # Every optional field has a default; null and absent are the same to readers.
     truths = _truths(model)
+    # Names of hosts, clusters and states come again with every machine and every poll.
     present = {
-        name: value
+        name: intern(value) if type(value) is str else value
         for name, value in raw.items()
         # A truth would read as the number 0 or 1.
         if value is not None and (type(value) is not bool or name in truths)
@@ -54,13 +67,13 @@ def read_object(model: type[ObjectT], raw: Mapping[str, Any]) -> ObjectT:
         number = present.get(id_field)
         present["name"] = text.format(number if isinstance(number, int) else "?")
     try:
-        return model.model_validate(present)
+        return _lean(model.model_validate(present))
     except ValidationError as error:
         wrong = {str(detail["loc"][0]) for detail in error.errors()}
     # Whatever is wrong and required comes up again as missing.
     kept = {name: value for name, value in present.items() if name not in wrong}
     try:
-        return model.model_validate(kept)
+        return _lean(model.model_validate(kept))
     except ValidationError as error:
         names = ", ".join(sorted({str(detail["loc"][0]) for detail in error.errors()}))
     raise UnreadableError(f"{model.__name__} without a usable {names}")
@@ -74,6 +87,17 @@ def _truths(model: type[OvhObject]) -> frozenset[str]:
         for name, field in model.model_fields.items()
         if bool in (field.annotation, *get_args(field.annotation))
     )
+
+
+def _lean(value: ObjectT) -> ObjectT:
+    """Forget which fields were given, which nobody asks: a third of what an object takes."""
+    object.__setattr__(value, "__pydantic_fields_set__", _NONE)
+    for name in _PARTS.get(type(value).__name__, ()):
+        part = value.__dict__[name]
+        for one in part if isinstance(part, tuple) else (part,):
+            if one is not None:
+                object.__setattr__(one, "__pydantic_fields_set__", _NONE)
+    return value
 
 
 def is_managed(value: OvhObject) -> bool:

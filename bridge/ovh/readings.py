@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bridge.catalog import OBJECT_LABEL, Kind
 from bridge.ovh.grid import stamp_ms
@@ -56,13 +56,28 @@ class Reading:
 
 def readings(poll: Poll) -> Iterator[Reading]:
     """Yield a reading of every object known of the service, each once."""
-    service = poll.service
+    for datacenter, how, objects in placed(poll.service):
+        yield from _each(poll, datacenter, how, objects)
+
+
+def placed(
+    service: ServiceInventory,
+) -> Iterator[tuple[str, Recorded[Any], Iterable[Seen[Any]]]]:
+    """Yield the objects of a service by place and kind: ``datacenter`` tag, how, which."""
     for datacenter in service.datacenters.values():
-        label = datacenter.label
-        yield from _each(poll, label, HOSTS, datacenter.hosts.values())
-        yield from _each(poll, label, VMS, datacenter.vms.values())
-        yield from _each(poll, label, DATASTORES, datacenter.datastores.values())
-    yield from _each(poll, home_of_globals(service), DATASTORES, _globals(service))
+        yield datacenter.label, HOSTS, datacenter.hosts.values()
+        yield datacenter.label, VMS, datacenter.vms.values()
+        yield datacenter.label, DATASTORES, datacenter.datastores.values()
+    yield home_of_globals(service), DATASTORES, _globals(service)
+
+
+def by_name(how: Recorded[ObjectT], objects: Iterable[Seen[ObjectT]]) -> dict[str, Seen[ObjectT]]:
+    """Return what stands for each name; where names repeat, the object that was read last."""
+    return {how.name(seen.value): seen for seen in sorted(objects, key=_read_at)}
+
+
+def _read_at(seen: Seen[Any]) -> float:
+    return seen.read_at
 
 
 def home_of_globals(service: ServiceInventory) -> str:
@@ -87,10 +102,8 @@ def _each(
     poll: Poll, datacenter: str, how: Recorded[ObjectT], objects: Iterable[Seen[ObjectT]]
 ) -> Iterator[Reading]:
     stamp_s = stamp_ms(poll.started_at, poll.interval_s) / 1000
-    # Names may repeat: the object that was read last stands for both.
-    ordered = sorted((seen for seen in objects if not seen.deleted), key=lambda seen: seen.read_at)
-    by_name = {how.name(seen.value): seen for seen in ordered}
-    for name, seen in by_name.items():
+    left = (seen for seen in objects if not seen.deleted)
+    for name, seen in by_name(how, left).items():
         key = (how.kind, datacenter, name)
         tags = tags_of(key, poll.service.name)
         if seen.read_at < poll.started_at:

@@ -134,7 +134,7 @@ def hashed() -> Iterator[str]:
         (basic("grafana"), 401),
         ("Bearer simple", 401),
         ("Bearer", 401),
-        (f"Bearer {HASHED[1].token_hash}", 401),
+        pytest.param(f"Bearer {HASHED[1].token_hash}", 401, id="a hash as a token"),
         (basic(f"grafana:{HASHED[0].password_hash}"), 401),
     ],
 )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import orjson
 import pytest
 from starlette.responses import JSONResponse
 from structlog.testing import capture_logs
@@ -14,9 +15,19 @@ from bridge.demo.account import demo_account
 from bridge.demo.options import DemoOptions
 from bridge.demo.server import create_simulator
 from bridge.ovh.errors import gist
-from bridge.ovh.objects import Seen, Snapshot, Vm
+from bridge.ovh.objects import (
+    Cluster,
+    Datacenter,
+    Datastore,
+    Host,
+    Seen,
+    Service,
+    Snapshot,
+    Task,
+    Vm,
+)
 from bridge.ovh.poll import SLOW_S
-from bridge.ovh.reading import UnreadableError, is_managed, read_object
+from bridge.ovh.reading import _PARTS, UnreadableError, is_managed, read_object
 from tests.ovh.upstream import FakeTime, Upstream, serve
 
 if TYPE_CHECKING:
@@ -334,3 +345,26 @@ async def test_old_tasks_are_dropped(upstream: Upstream) -> None:
         clock.now += SLOW_S + 1
         await inventory.poll()
         assert only_service(inventory).tasks == {}
+
+
+def test_what_is_kept_of_an_object_is_lean() -> None:
+    """Tens of thousands of machines are kept, twice while they are read anew."""
+    raw = {"vmId": 1, "moRef": "vm-1", "name": "web01", "powerState": "poweredOn",
+           "backup": {"state": "ok"}, "filers": [{"name": "a"}, {"name": "b"}]}  # fmt: skip
+    first, again = (read_object(Vm, orjson.loads(orjson.dumps(raw))) for _ in range(2))
+    assert first == again
+    assert first.filers is not None
+    for one in (first, first.backup, *first.filers):
+        assert one is not None
+        assert one.model_fields_set == set()
+    assert first.power_state is again.power_state
+
+
+def test_every_part_of_an_object_is_kept_lean() -> None:
+    for model in (Host, Datastore, Vm, Service, Datacenter, Cluster, Task):
+        parts = {
+            name
+            for name, known in model.model_fields.items()
+            if any(part in repr(known.annotation) for part in ("UnitValue", "Backup", "VmFiler"))
+        }
+        assert set(_PARTS.get(model.__name__, ())) == parts

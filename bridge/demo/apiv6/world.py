@@ -13,7 +13,7 @@ from bridge.demo.tasks import all_tasks, changed_at, task_object
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from bridge.demo.fleet import Fleet, Place
+    from bridge.demo.fleet import Fleet, Place, StoreSpec
     from bridge.demo.options import DemoOptions
     from bridge.demo.tasks import TaskSpec
     from bridge.demo.tokens import VscopeTokens
@@ -40,7 +40,7 @@ class World:
     """Answers of one simulated OVHcloud; every method takes path parameters as text.
 
     Args:
-        fleet: The main service's objects.
+        fleets: The objects of each service; the first one is the main service.
         options: What is offered.
         tokens: Who hands out vScope tokens.
         clock: Epoch seconds.
@@ -48,20 +48,20 @@ class World:
 
     def __init__(
         self,
-        fleet: Fleet,
+        fleets: Mapping[str, Fleet],
         options: DemoOptions,
         tokens: VscopeTokens,
         clock: Callable[[], float],
     ) -> None:
-        self._fleet = fleet
+        self._fleets = fleets
         self._options = options
         self._tokens = tokens
         self._clock = clock
-        self._figures = machines.LiveFigures(fleet)
+        self._figures = {name: machines.LiveFigures(fleet) for name, fleet in fleets.items()}
 
     def services(self) -> list[str]:
         """List service names."""
-        return [SERVICE, EXPIRED_SERVICE] if self._options.expired_service else [SERVICE]
+        return [*self._fleets, *([EXPIRED_SERVICE] if self._options.expired_service else [])]
 
     def require_service(self, name: str) -> None:
         """Raise unless the service exists and has not expired."""
@@ -70,29 +70,31 @@ class World:
         if name == EXPIRED_SERVICE:
             raise classed(460, "Client::Expired", "This service is expired")
 
+    def _fleet(self, service: str) -> Fleet:
+        self.require_service(service)
+        return self._fleets[service]
+
     def service(self, name: str) -> dict[str, Any]:
         """Return one service."""
-        self.require_service(name)
-        return objects.service_object(self._fleet, name)
+        return objects.service_object(self._fleet(name), name)
 
     def service_infos(self, name: str) -> dict[str, Any]:
         """Return its contract, which can be read even when it has expired."""
         if name not in self.services():
             raise not_found(name)
-        return objects.service_infos(self._fleet, name, expired=name == EXPIRED_SERVICE)
+        fleet = self._fleets.get(name) or self._fleets[SERVICE]
+        return objects.service_infos(fleet, name, expired=name == EXPIRED_SERVICE)
 
     def _place(self, service: str, datacenter: str) -> Place:
-        self.require_service(service)
         ident = _number(datacenter)
-        for place in self._fleet.places:
+        for place in self._fleet(service).places:
             if place.datacenter_id == ident:
                 return place
         raise not_found(datacenter)
 
     def datacenters(self, service: str) -> list[int]:
         """List datacenter ids."""
-        self.require_service(service)
-        return [place.datacenter_id for place in self._fleet.places]
+        return [place.datacenter_id for place in self._fleet(service).places]
 
     def datacenter(self, service: str, datacenter: str) -> dict[str, Any]:
         """Return one datacenter."""
@@ -112,60 +114,59 @@ class World:
     def hosts(self, service: str, datacenter: str) -> list[int]:
         """List host ids."""
         ident = self._place(service, datacenter).datacenter_id
-        return [host.host_id for host in self._fleet.hosts if host.datacenter_id == ident]
+        hosts = self._fleet(service).hosts
+        return [host.host_id for host in hosts if host.datacenter_id == ident]
 
     def host(self, service: str, datacenter: str, host: str) -> dict[str, Any]:
         """Return one host."""
         index = _number(host) - 4001
         if _number(host) not in self.hosts(service, datacenter):
             raise not_found(host)
-        return machines.host_object(self._fleet, self._fleet.hosts[index], self._clock())
+        fleet = self._fleet(service)
+        return machines.host_object(fleet, fleet.hosts[index], self._clock())
 
     def vms(self, service: str, datacenter: str) -> list[int]:
         """List VM ids."""
         ident = self._place(service, datacenter).datacenter_id
-        return [vm.vm_id for vm in self._fleet.vms if vm.datacenter_id == ident]
+        return [vm.vm_id for vm in self._fleet(service).vms if vm.datacenter_id == ident]
 
     def vm(self, service: str, datacenter: str, vm: str) -> dict[str, Any]:
         """Return one VM."""
         ident = self._place(service, datacenter).datacenter_id
+        fleet = self._fleet(service)
         index = _number(vm) - 5001
-        if not 0 <= index < len(self._fleet.vms):
+        if not 0 <= index < len(fleet.vms):
             raise not_found(vm)
-        found = self._fleet.vms[index]
+        found = fleet.vms[index]
         if found.datacenter_id != ident:
             raise not_found(vm)
         now = self._clock()
-        return machines.vm_object(self._fleet, found, now, self._figures.of(index, now))
+        return machines.vm_object(fleet, found, now, self._figures[service].of(index, now))
 
-    def _stores(self, place: int | None) -> Iterable[tuple[int, int]]:
-        for index, store in enumerate(self._fleet.stores):
-            if store.datacenter_id == place:
-                yield index, store.filer_id
+    def _stores(self, service: str, place: int | None) -> Iterable[StoreSpec]:
+        return (one for one in self._fleet(service).stores if one.datacenter_id == place)
 
     def filers(self, service: str, datacenter: str) -> list[int]:
         """List the datastores of a datacenter."""
         place = self._place(service, datacenter)
-        return [ident for _, ident in self._stores(place.datacenter_id)]
+        return [store.filer_id for store in self._stores(service, place.datacenter_id)]
 
     def filer(self, service: str, datacenter: str, filer: str) -> dict[str, Any]:
         """Return one datastore of a datacenter."""
-        return self._filer(self._place(service, datacenter).datacenter_id, filer)
+        return self._filer(service, self._place(service, datacenter).datacenter_id, filer)
 
     def global_filers(self, service: str) -> list[int]:
         """List the datastores mounted on all datacenters."""
-        self.require_service(service)
-        return [ident for _, ident in self._stores(None)]
+        return [store.filer_id for store in self._stores(service, None)]
 
     def global_filer(self, service: str, filer: str) -> dict[str, Any]:
         """Return one of those."""
-        self.require_service(service)
-        return self._filer(None, filer)
+        return self._filer(service, None, filer)
 
-    def _filer(self, place: int | None, filer: str) -> dict[str, Any]:
-        for index, ident in self._stores(place):
-            if ident == _number(filer):
-                return machines.store_object(self._fleet, self._fleet.stores[index], self._clock())
+    def _filer(self, service: str, place: int | None, filer: str) -> dict[str, Any]:
+        for store in self._stores(service, place):
+            if store.filer_id == _number(filer):
+                return machines.store_object(self._fleet(service), store, self._clock())
         raise not_found(filer)
 
     def backup(self, service: str, datacenter: str) -> dict[str, Any]:
@@ -217,8 +218,13 @@ class World:
         raise not_found(user)
 
     def metrics_token(self, service: str, user: str, base: str) -> dict[str, str]:
-        """Return the vScope token of a user; ``base`` is the simulator's own address."""
+        """Return the vScope token of a user; ``base`` is the simulator's own address.
+
+        Only the main service has history.
+        """
         self.user(service, user)
+        if service != SERVICE:
+            raise not_found(service)
         return {
             "opentsdbEndpoint": f"{base}/opentsdb",
             "token": self._tokens.issue(user),
@@ -238,7 +244,7 @@ class World:
         """Return one task."""
         self.require_service(service)
         now = self._clock()
-        found = all_tasks(self._fleet, now).get(_number(task))
+        found = all_tasks(self._fleet(service), now).get(_number(task))
         if found is None:
             raise not_found(task)
         if datacenter is not None and str(found.datacenter_id) != datacenter:
@@ -249,7 +255,7 @@ class World:
         """List tasks by any of the filters of ``globalTasks`` (all must match)."""
         self.require_service(service)
         now = self._clock()
-        known = all_tasks(self._fleet, now)
+        known = all_tasks(self._fleet(service), now)
         return [ident for ident, task in known.items() if _wanted(task, query, now)]
 
 
