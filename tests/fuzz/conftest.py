@@ -26,13 +26,14 @@ HOSTILE_ACCOUNT = """de"mo",x="} 1 # <b>"""
 
 
 class Target(NamedTuple):
-    """Where the bridge is, what it may be shown, its process, settings and recording."""
+    """Where the bridge is, what it may be shown, its process, settings, recording and OVHcloud."""
 
     url: str
     headers: dict[str, str]
     process: Running
     config: Path
     recording: Path
+    ovh: str
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +77,7 @@ calls_per_minute = 6000
                 time.sleep(0.05)
             else:
                 pytest.fail("the bridge was never ready")
-            yield Target(url, headers, bridge, config, folder / HOSTILE_FOLDER)
+            yield Target(url, headers, bridge, config, folder / HOSTILE_FOLDER, ovh)
             assert bridge.end(signal.SIGTERM) == 0
 
 

@@ -263,6 +263,14 @@ def test_imported_names_are_never_paths_or_code(target: Target, tmp_path: Path) 
     assert set(labels) <= cells
 
 
+def test_ovhcloud_is_asked_to_change_nothing(target: Target) -> None:
+    calls = httpx.get(f"{target.ovh}/_simulator/calls").json()["routes"]
+    apiv6 = [route for route in calls if "/opentsdb/" not in route and "/warp10/" not in route]
+    assert len(apiv6) > 5
+    for route in apiv6:
+        assert re.match(r"GET |POST \S+/(metricsToken|getVscopeMetricsToken)$", route), route
+
+
 def test_afterwards_the_recording_is_whole_and_the_log_one_line_an_event(
     target: Target, client: httpx.Client
 ) -> None:
