@@ -103,6 +103,11 @@ def test_batches(payload: Any) -> None:
         assert isinstance(one, OvhError | dict)
 
 
+@pytest.mark.parametrize("key", ["²", "9" * 5_000, "", "-1", " 1", True, None, [1], 1.0])
+def test_a_key_of_a_batch_that_is_none(key: Any) -> None:
+    assert _items([{"key": key, "value": {}}], [1]) is None
+
+
 @given(
     st.sampled_from([200, 301, 400, 401, 403, 404, 408, 429, 460, 500, 503]),
     st.one_of(
