@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from bridge.sources.answers import Line
 
-#: Turns ``{"1":2}`` into ``[ 1 ,2]``.
-_FLAT = bytes.maketrans(b':{}"', b",[] ")
+#: Turns ``{"1":2}`` into ``[ 1 ,2]``; white space, which could stand in a stamp, into nonsense.
+_FLAT = bytes.maketrans(b':{}" \t\n\r', b",[] !!!!")
 
 #: Bytes of an answer that one point takes, about.
 BYTES_PER_POINT = 20
@@ -65,7 +65,9 @@ def read_answer(body: bytes, who: str) -> Iterator[AnswerSeries]:
     reader = PairReader()
     for head, span in zip(heads, spans, strict=True):
         tags = _tags(head, who)
-        flat = None if b"[" in span else reader.read(span.translate(_FLAT), count(span, ":"))
+        pairs = count(span, ":")
+        plain = b"[" not in span and count(span, '"') == 2 * pairs
+        flat = reader.read(span.translate(_FLAT), pairs) if plain else None
         try:
             stamps, values = flat or _thorough(span)
         except (ValueError, TypeError, OverflowError, AttributeError):
