@@ -96,5 +96,5 @@ def test_never_raises_anything_else(body: bytes) -> None:
 def test_a_long_answer_is_read_as_strictly_as_a_short_one(odd: str) -> None:
     points = ",".join(f'"{1_564_400_000 + at}":4.5' for at in range(60))
     body = f'[{{"tags":{{}},"dps":{{{points},{odd}}}}}]'
-    with pytest.raises(UpstreamError, match="not numbers|not complete JSON"):
+    with pytest.raises(UpstreamError, match=r"not numbers|not complete JSON"):
         tuple(read_answer(body.encode(), "x"))
