@@ -18,7 +18,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 	--no-emit-index-url --no-annotate --no-header
 NODE := tests/grafana-data
 
-.PHONY: help demo test lint dashboards bench soak pictures lock clean
+.PHONY: help demo test lint dashboards bench soak pictures lock sbom audit clean
 
 help:
 	@echo "make demo   the bridge with a simulated OVHcloud, on port $(PORT) (PORT=...)"
@@ -29,6 +29,8 @@ help:
 	@echo "make soak   kills, full disks, the cache's rules a million times, 20 minutes under load"
 	@echo "make pictures  the documents' pictures, anew (needs chromium)"
 	@echo "make lock   new lock files (needs uv)"
+	@echo "make sbom   the bill of materials (CycloneDX) of the locked packages, sbom.cdx.json"
+	@echo "make audit  known vulnerabilities of the locked packages (asks PyPI)"
 	@echo "make clean  remove $(VENV)"
 
 demo: $(VENV)/.runtime
@@ -65,6 +67,17 @@ lock:
 	$(LOCK) pyproject.toml --output-file requirements.lock
 	$(LOCK) pyproject.toml --group dev --output-file requirements-dev.lock
 	$(LOCK) --group build --output-file requirements-build.lock
+
+# The same bytes from the same lock file: nothing in it tells when it was made.
+sbom: $(VENV)/.development
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --spec-version 1.6 --output-format JSON \
+		--output-file sbom.cdx.json requirements.lock
+
+# Strict: a package that could not be looked up is a failure and no pass.
+audit: $(VENV)/.development
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+		--requirement requirements.lock --requirement requirements-build.lock
 
 clean:
 	rm -rf $(VENV) $(NODE)/node_modules

@@ -323,7 +323,7 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
             await bridge.close()
             gc.unfreeze()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *operations.routes(bridge.readiness, site.home),
             *site.routes(),
@@ -354,6 +354,9 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
     )
+    # A redirect would lead to whatever host the client has named.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _compression(min_bytes: int) -> list[Middleware]:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
+from bridge.demo.apiv6.credentials import APPLICATION_SECRET, CONSUMER_KEY
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Marked:
             yield whole.translate(bytes.maketrans(b"+/", b"-_"))
 
 
-def leaks(given_away: Mapping[str, bytes], secrets: list[Marked]) -> list[str]:
+def leaks(given_away: Mapping[str, bytes], secrets: Iterable[Marked]) -> list[str]:
     """Return which secret is found where; a form of fewer than eight bytes proves nothing."""
     return [
         f"{secret.name} in {place}"
@@ -55,3 +57,23 @@ def leaks(given_away: Mapping[str, bytes], secrets: list[Marked]) -> list[str]:
         for place, content in given_away.items()
         if form in content
     ]
+
+
+PASSWORD = Marked("Basic password", "pass/word+Märked<1>&=%")
+TOKEN = Marked("bearer token", "bearer-token-marked-0002")
+NEXT_PASSWORD = Marked("password after a reload", "next-password-marked-0003")
+MISTYPED = Marked("a mistyped password", "mistyped-password-marked-0004")
+CLIENT_SECRET = Marked("OAuth2 client secret", "client-secret-marked-0005")
+ACCESS_TOKEN = Marked("OAuth2 access token", "access-token-marked-0006")
+TSDB_PASSWORD = Marked("OpenTSDB password", "opentsdb-pass/marked+0007")
+TSDB_TOKEN = Marked("OpenTSDB token", "opentsdb-token-marked-0008")
+PROXY_PASSWORD = Marked("proxy password", "proxy-password-marked-0009")
+FIXED = [
+    Marked("application secret", APPLICATION_SECRET),
+    Marked("consumer key", CONSUMER_KEY),
+]
+SECRETS = [
+    *FIXED,
+    *(PASSWORD, TOKEN, NEXT_PASSWORD, MISTYPED, CLIENT_SECRET, ACCESS_TOKEN),
+    *(TSDB_PASSWORD, TSDB_TOKEN, PROXY_PASSWORD),
+]

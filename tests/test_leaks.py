@@ -6,112 +6,42 @@ upstream fails in turn, and one upstream quotes whatever it is shown in its erro
 
 from __future__ import annotations
 
-import base64
-import io
-import json
 import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager
-from dataclasses import asdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import httpx
 import pytest
-import structlog
-import typer
-from pydantic import SecretBytes, SecretStr
 
-from bridge import cli
-from bridge.app import build_bridge
-from bridge.credentials import Account
 from bridge.demo import demo_account
 from bridge.demo.apiv6.credentials import APPLICATION_SECRET, CONSUMER_KEY
-from bridge.doors.auth import Admission, Presented
-from bridge.doors.guard import GuardMiddleware
 from bridge.doors.openapi import document
-from bridge.logs import configure_logs
-from bridge.ovh.login import login_of
-from bridge.ovh.token import VscopeToken
-from bridge.ovh.wire import Shared, _Client, _Session
-from bridge.settings import Credential, given_settings
-from bridge.sources.opentsdb import OpenTsdb
-from tests.commands import PROGRAM, environment, running
-from tests.secrets_marked import Marked, leaks
+from tests.commands import environment, running
+from tests.giving_away import Gathered, command_output, quoting_server
+from tests.secrets_marked import (
+    CLIENT_SECRET,
+    MISTYPED,
+    NEXT_PASSWORD,
+    PASSWORD,
+    PROXY_PASSWORD,
+    SECRETS,
+    TOKEN,
+    TSDB_PASSWORD,
+    TSDB_TOKEN,
+    Marked,
+    leaks,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.commands import Running
 
-SERVICE = "pcc-37-187-228-180"
 CPU = "vscope.vm.cpu.usage.perc"
-PASSWORD = Marked("Basic password", "pass/word+Märked<1>&=%")
-TOKEN = Marked("bearer token", "bearer-token-marked-0002")
-NEXT_PASSWORD = Marked("password after a reload", "next-password-marked-0003")
-MISTYPED = Marked("a mistyped password", "mistyped-password-marked-0004")
-CLIENT_SECRET = Marked("OAuth2 client secret", "client-secret-marked-0005")
-ACCESS_TOKEN = Marked("OAuth2 access token", "access-token-marked-0006")
-TSDB_PASSWORD = Marked("OpenTSDB password", "opentsdb-pass/marked+0007")
-TSDB_TOKEN = Marked("OpenTSDB token", "opentsdb-token-marked-0008")
-PROXY_PASSWORD = Marked("proxy password", "proxy-password-marked-0009")
-FIXED = [
-    Marked("application secret", APPLICATION_SECRET),
-    Marked("consumer key", CONSUMER_KEY),
-]
-SECRETS = [
-    *FIXED,
-    *(PASSWORD, TOKEN, NEXT_PASSWORD, MISTYPED, CLIENT_SECRET, ACCESS_TOKEN),
-    *(TSDB_PASSWORD, TSDB_TOKEN, PROXY_PASSWORD),
-]
-
-
-class Quoting(BaseHTTPRequestHandler):
-    """Answers every request with an error that quotes all of it."""
-
-    def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
-        if self.path.endswith("/oauth2/token") and "grant_type" in body:
-            said: Any = {"access_token": ACCESS_TOKEN.text, "expires_in": 3600}
-            self._send(200, said)
-            return
-        quoted = f"{self.path} {dict(self.headers)} {body}"
-        authorization = self.headers.get("authorization", "")
-        if authorization.startswith("Basic "):
-            quoted += base64.b64decode(authorization[6:]).decode()
-        self._send(500, {"message": quoted, "error": {"message": quoted}, "errorCode": quoted})
-
-    def _send(self, status: int, content: Any) -> None:
-        encoded = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(encoded)))
-        self.end_headers()
-        self.wfile.write(encoded)
-
-    do_GET = do_POST = _answer  # noqa: N815 -- the library's names
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def quoting_server() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Quoting)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def config_text(ovh: str, quoting: str, folder: Path, *, password: str) -> str:
@@ -152,54 +82,10 @@ calls_per_minute = 6000
 """
 
 
-class Gathered(dict[str, bytes]):
-    """Everything given away so far, by where it was found."""
-
-    def answer(self, answer: httpx.Response) -> httpx.Response:
-        told = b"\n".join(name + b": " + text for name, text in answer.headers.raw)
-        key = f"answer {len(self)} to {answer.request.method} {answer.request.url.path}"
-        self[key] = told + b"\n\n" + answer.content
-        return answer
-
-    def files(self, folder: Path) -> None:
-        for path in folder.rglob("*"):
-            if path.is_file():
-                self[f"file {path.relative_to(folder)}"] = path.read_bytes()
-            if path.suffix == ".parquet":
-                # Its pages are packed: what it says must be looked at as well.
-                rows = duckdb.sql(f"SELECT * FROM read_parquet('{path}')").fetchall()  # noqa: S608
-                self[f"rows of {path.relative_to(folder)}"] = repr(rows).encode()
-
-    def tables(self, database: Path) -> None:
-        with duckdb.connect(str(database), read_only=True) as store:
-            for (name,) in store.sql("SELECT table_name FROM duckdb_tables()").fetchall():
-                rows = store.sql(f'SELECT * FROM "{name}"').fetchall()  # noqa: S608
-                self[f"table {name}"] = repr(rows).encode()
-
-    def process_list(self) -> None:
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                self[f"command line {path}"] = path.read_bytes()
-            except OSError:
-                continue  # ended meanwhile, or another user's
-
-
 def output_of(process: Running) -> bytes:
     process._reader.join(20)
     rest = [line for line in process._arriving.queue if line is not None]
     return "\n".join([*process.lines, *rest]).encode()
-
-
-def command_output(*arguments: str, cwd: Path, **env: str) -> bytes:
-    done = subprocess.run(
-        [*PROGRAM, *arguments],
-        env=environment(HOME=str(cwd), **env),
-        cwd=cwd,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    return b"%d\n" % done.returncode + done.stdout + done.stderr
 
 
 def series_body(*targets: str) -> dict[str, Any]:
@@ -378,144 +264,3 @@ def failing_commands(config: Path, home: Path, quoting: str) -> dict[str, bytes]
     for told in found.values():
         assert not told.startswith(b"0\n"), told
     return found
-
-
-def objects_with_secrets() -> dict[str, Any]:
-    account = Account(
-        application_key="ak",
-        application_secret=SecretStr(APPLICATION_SECRET),
-        consumer_key=SecretStr(CONSUMER_KEY),
-    )
-    service = Account(name="b", client_id="id", client_secret=SecretStr(CLIENT_SECRET.text))
-    credential = Credential(password=SecretStr(PASSWORD.text), token=SecretStr(TOKEN.text))
-    settings = given_settings(
-        accounts=(account, service),
-        credentials=(credential,),
-        proxy=f"http://user:{PROXY_PASSWORD.text}@proxy:3128",
-        opentsdb_url="http://127.0.0.1:1",
-        opentsdb_user="reader",
-        opentsdb_password=TSDB_PASSWORD.text,
-    )
-    proxy = settings.proxy
-    login = login_of(account, proxy=proxy)
-    shared = Shared(bearer=SecretStr(ACCESS_TOKEN.text))
-    bridge = build_bridge(settings)
-    return {
-        "Account": account,
-        "service account": service,
-        "Credential": credential,
-        "Settings": settings,
-        "Login": login,
-        "OAuth2 login": login_of(service, proxy=proxy),
-        "Shared": shared,
-        "VscopeToken": VscopeToken(SecretStr(TSDB_TOKEN.text), "https://x", None),
-        "Presented": Presented(b"grafana", SecretBytes(PASSWORD.text.encode())),
-        "Admission": Admission((credential,)),
-        "OpenTsdb": OpenTsdb(
-            bridge.upstream,
-            "http://127.0.0.1:1",
-            user="reader",
-            password=settings.opentsdb_password,
-            clock=time.monotonic,
-        ),
-        "Client": _Client(login, shared, _Session()),
-        "OvhApi": bridge.apis["default"],
-        "Upstream": bridge.upstream,
-        "Bridge": bridge,
-        "Bridge.apis": bridge.apis,
-    }
-
-
-OBJECTS = objects_with_secrets()
-
-
-@pytest.mark.parametrize("name", OBJECTS)
-def test_nothing_that_holds_a_secret_can_be_printed(name: str) -> None:
-    held = OBJECTS[name]
-    shown = {
-        "repr": repr(held),
-        "str": str(held),
-        "format": f"{held} {held!r} {held!s:>10} {[held]} {(held,)}",
-        "percent": "%s %r" % (held, held),  # noqa: UP031 -- what a library's log does
-        "json": json.dumps(held, default=str),
-    }
-    if hasattr(held, "model_dump_json"):
-        shown["model_dump"] = repr(held.model_dump())
-        shown["model_dump_json"] = held.model_dump_json()
-    if hasattr(held, "__dataclass_fields__") and name != "Bridge":
-        shown["asdict"] = repr(asdict(held))
-    assert leaks({how: text.encode() for how, text in shown.items()}, SECRETS) == []
-
-
-def test_the_package_client_with_plain_secrets_is_never_written() -> None:
-    with pytest.raises(TypeError, match="not written"):
-        OBJECTS["Client"].__reduce__()
-
-
-async def test_a_traceback_shows_no_local_and_no_credential(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    del capsys
-    stream = io.StringIO()
-    configure_logs("debug", stream=stream)
-
-    async def failing(scope: Any, receive: Any, send: Any) -> None:
-        del scope, receive, send
-        local = PASSWORD.text
-        raise RuntimeError(
-            f"Authorization: Bearer {TOKEN.text}, token={TSDB_TOKEN.text} ({len(local)} characters)"
-        )
-
-    transport = httpx.ASGITransport(GuardMiddleware(failing, deadline_s=5))
-    try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
-            answer = await client.get("/")
-    finally:
-        structlog.reset_defaults()
-        configure_logs("warning")
-    assert answer.status_code == 500
-    told = stream.getvalue()
-    assert "RuntimeError" in told
-    assert answer.headers["x-request-id"] in told
-    assert leaks({"log": told.encode(), "answer": answer.content}, SECRETS) == []
-
-
-def test_what_is_searched_for_is_found() -> None:
-    secret = Marked("x", 'sécret "0001"+/<&>')
-    for text in (
-        f"a{secret.text}b",
-        "?" + str(httpx.QueryParams({"p": secret.text})),
-        json.dumps({"p": secret.text}),
-        base64.b64encode(f"grafana:{secret.text}".encode()).decode(),
-        base64.b64encode(f"read:{secret.text}!".encode()).decode(),
-        base64.urlsafe_b64encode(f"{secret.text}!!".encode()).decode(),
-        repr([secret.text]),
-    ):
-        assert leaks({"here": text.encode()}, [secret]), text
-    assert leaks({"here": b"nothing of it"}, [secret]) == []
-
-
-def test_no_command_takes_a_secret_as_an_argument() -> None:
-    """The process list is everybody's: secrets come by files, variables and prompts."""
-    root = Path(__file__).parents[1]
-    options = dict(options_of(typer.main.get_command(cli.app)))
-    assert len(options) > 30
-    # A key that names the application; the secret beside it is the other one.
-    del options["login --application-key"]
-    secret = re.compile(r"password|secret|token|key|credential")
-    for place, shown in options.items():
-        assert not secret.search(place.partition("--")[2]), (place, shown)
-    files = [root / "Dockerfile", root / "docker-compose.yml", *(root / "systemd").glob("*")]
-    assert len(files) > 2
-    for path in files:
-        assert not re.search(r"--[\w-]*(?:password|secret|token|key)[ =]", path.read_text()), path
-
-
-def options_of(command: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every option of every command that takes a value."""
-    for parameter in command.params:
-        for option in parameter.opts:
-            if not getattr(parameter, "is_flag", False):
-                yield f"{path} {option}".strip(), parameter.name
-    for name, inner in getattr(command, "commands", {}).items():
-        yield from options_of(inner, f"{path} {name}".strip())

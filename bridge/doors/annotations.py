@@ -70,12 +70,21 @@ def routes(doorway: Doorway) -> list[Route]:
         asked = {} if asked is None else asked
         if not isinstance(asked, dict):
             raise BadRequestError(f"expected an object, found {kind_of(asked)}", field="annotation")
-        if len(orjson.dumps(asked)) > MAX_ECHO:
-            raise BadRequestError(f"longer than {MAX_ECHO:,} bytes", field="annotation")
+        _require_repeatable(asked)
         found = events(doorway, window, asked.get("query"), field="annotation.query", adhoc=body)
         return JsonResponse([_element(event, asked) for event in found])
 
     return both("/annotations", annotations, ["POST"])
+
+
+def _require_repeatable(asked: Mapping[str, Any]) -> None:
+    """Refuse what could not be written into each annotation."""
+    try:
+        length = len(orjson.dumps([{"annotation": asked}]))
+    except TypeError:
+        raise BadRequestError("nested too deeply", field="annotation") from None
+    if length > MAX_ECHO:
+        raise BadRequestError(f"longer than {MAX_ECHO:,} bytes", field="annotation")
 
 
 def wants_annotations(

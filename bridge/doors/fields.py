@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
 from bridge.doors.http import kind_of
@@ -19,11 +20,18 @@ if TYPE_CHECKING:
 #: 2200-01-01, the latest moment that may be asked for; the earliest is 1970-01-01.
 LATEST_MS = 7_258_118_400_000
 _LONGEST_SHOWN = 60
+_NESTED = Repr()
+_NESTED.maxlevel = 3
 
 
 def shown(value: Any) -> str:
     """Show a client's value in a message, cut to a sensible length."""
-    text = repr(value)
+    if isinstance(value, str):
+        text = repr(value[: _LONGEST_SHOWN + 1])
+    elif isinstance(value, list | dict):
+        text = _NESTED.repr(value)  # a whole one may be deeper than Python can write
+    else:
+        text = repr(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 

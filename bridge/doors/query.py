@@ -169,8 +169,9 @@ async def _finish(doorway: Doorway, ask: Ask, questions: Sequence[Question]) -> 
 
 def _warning(missing: Iterable[str]) -> str:
     """Say in a header what an answer lacks (RFC 7234, section 5.5)."""
-    text = " ".join(clipped("; ".join(missing)).split()).encode("ascii", "replace").decode()
-    return f'199 vscope-bridge "{text.replace(chr(34), chr(39))}"'
+    line = " ".join(clipped("; ".join(missing)).split()).replace('"', "'")
+    text = line.encode("ascii", "replace").decode()
+    return f'199 vscope-bridge "{"".join(one for one in text if one.isprintable())}"'
 
 
 def _visible(doorway: Doorway, body: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:

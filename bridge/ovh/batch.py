@@ -7,6 +7,7 @@ batch of the same kind again for a while.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ _BROKEN_ENOUGH = 3
 
 Fetch = Callable[[str, Mapping[str, str]], Awaitable[Any]]
 Result = Mapping[str, Any] | OvhError
+
+_KEY = re.compile("[0-9]{1,18}")
 
 log = structlog.get_logger(__name__)
 
@@ -139,7 +142,9 @@ def _items(payload: Any, ids: Sequence[int]) -> dict[int, Mapping[str, Any]] | N
         if not isinstance(item, Mapping) or not ({"value", "error"} & item.keys()):
             return None
         key = item.get("key")
-        if isinstance(key, bool) or not isinstance(key, int | str) or not str(key).isdigit():
+        if isinstance(key, bool) or not isinstance(key, int | str):
+            return None
+        if not _KEY.fullmatch(str(key)):
             return None
         items[int(key)] = item
     return items if items.keys() == set(ids) else None

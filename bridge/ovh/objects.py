@@ -22,7 +22,11 @@ class OvhObject(BaseModel):
     """Base of the objects read from APIv6."""
 
     model_config = ConfigDict(
-        frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore"
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="ignore",
+        allow_inf_nan=False,
     )
 
 

@@ -8,8 +8,9 @@ field may be missing. Names that are null get the stand-in a working client show
 from __future__ import annotations
 
 import re
+from functools import cache
 from sys import intern
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
@@ -53,15 +54,18 @@ def read_object(model: type[ObjectT], raw: Mapping[str, Any]) -> ObjectT:
         UnreadableError: A required field is missing or of the wrong type.
     """
     # Every optional field has a default; null and absent are the same to readers.
+    truths = _truths(model)
     # Names of hosts, clusters and states come again with every machine and every poll.
     present = {
         name: intern(value) if type(value) is str else value
         for name, value in raw.items()
-        if value is not None
+        # A truth would read as the number 0 or 1.
+        if value is not None and (type(value) is not bool or name in truths)
     }
     if model.__name__ in _STAND_INS and not present.get("name"):
         id_field, text = _STAND_INS[model.__name__]
-        present["name"] = text.format(present.get(id_field, "?"))
+        number = present.get(id_field)
+        present["name"] = text.format(number if isinstance(number, int) else "?")
     try:
         return _lean(model.model_validate(present))
     except ValidationError as error:
@@ -73,6 +77,16 @@ def read_object(model: type[ObjectT], raw: Mapping[str, Any]) -> ObjectT:
     except ValidationError as error:
         names = ", ".join(sorted({str(detail["loc"][0]) for detail in error.errors()}))
     raise UnreadableError(f"{model.__name__} without a usable {names}")
+
+
+@cache
+def _truths(model: type[OvhObject]) -> frozenset[str]:
+    """Return the names, as OVHcloud writes them, of the fields that are true or false."""
+    return frozenset(
+        field.alias or name
+        for name, field in model.model_fields.items()
+        if bool in (field.annotation, *get_args(field.annotation))
+    )
 
 
 def _lean(value: ObjectT) -> ObjectT:

@@ -40,6 +40,7 @@ TIMEOUT_S = (5.0, 20.0)
 ANSWER_TIME_S = 60.0
 """Longest time for a complete body, however steadily it drips."""
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
+_SECONDS = re.compile("[0-9]{1,9}")
 _NO_QUERY_ID = re.compile(r"[^\w.:/-]")
 # OSError covers requests' own; ValueError is a credential no HTTP header can carry.
 _FAILURES = (OSError, ValueError, urllib3.exceptions.HTTPError)
@@ -268,13 +269,13 @@ def _retry_after(text: str | None) -> int | None:
     """Read ``Retry-After``: seconds or an HTTP date."""
     if not text:
         return None
-    if text.strip().isdigit():
+    if _SECONDS.fullmatch(text.strip()):
         return int(text)
     try:
-        when = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        when = email.utils.parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return max(0, round(when.timestamp() - time.time()))
+    return max(0, round(when - time.time()))
 
 
 def _too_slow(call: Call, query_id: str | None = None) -> OvhTimeoutError:

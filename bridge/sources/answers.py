@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,6 +46,17 @@ class AnswerSeries:
     tags: Mapping[str, str]
     stamps: NDArray[np.int64]
     values: NDArray[np.float64]
+
+
+def text_tags(content: Any) -> dict[str, str]:
+    """Return an answer's tags, which are an object of texts.
+
+    Raises:
+        TypeError: They are something else.
+    """
+    if not isinstance(content, dict) or not all(isinstance(v, str) for v in content.values()):
+        raise TypeError("tags are an object of texts")
+    return content
 
 
 class PairReader:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 
 from bridge.errors import UpstreamError
-from bridge.sources.answers import AnswerSeries, PairReader, count, cut
+from bridge.sources.answers import AnswerSeries, PairReader, count, cut, text_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from bridge.sources.answers import Line
 
-#: Turns ``{"1":2}`` into ``[ 1 ,2]``.
-_FLAT = bytes.maketrans(b':{}"', b",[] ")
+#: Turns ``{"1":2}`` into ``[ 1 ,2]``; white space, which could stand in a stamp, into nonsense.
+_FLAT = bytes.maketrans(b':{}" \t\n\r', b",[] !!!!")
 
 #: Bytes of an answer that one point takes, about.
 BYTES_PER_POINT = 20
+
+_STAMP = re.compile("-?[0-9]{1,19}")
+#: OpenTSDB's words for what is no point.
+_NOT_FINITE: Mapping[str, float] = MappingProxyType(
+    dict.fromkeys(("NaN", "Infinity", "-Infinity"), np.nan)
+)
 
 #: Cannot occur inside a JSON string, where a quote is escaped.
 _MARK = b'"dps":{'
@@ -47,14 +55,19 @@ def read_answer(body: bytes, who: str) -> Iterator[AnswerSeries]:
     if not isinstance(heads, list):
         raise UpstreamError(f"{who} answered JSON that is not a list of series")
     if len(heads) != len(spans):  # not written compactly, or without points
-        spans = [orjson.dumps(head.pop("dps", None)) for head in heads if isinstance(head, dict)]
+        try:
+            spans = [orjson.dumps(one.pop("dps", None)) for one in heads if isinstance(one, dict)]
+        except TypeError:
+            raise UpstreamError(f"{who} answered points nested too deeply") from None
         heads = [head | {"dps": 0} if isinstance(head, dict) else head for head in heads]
     if len(heads) != len(spans):
         raise UpstreamError(f"{who} answered something that is not a list of series")
     reader = PairReader()
     for head, span in zip(heads, spans, strict=True):
         tags = _tags(head, who)
-        flat = None if b"[" in span else reader.read(span.translate(_FLAT), count(span, ":"))
+        pairs = count(span, ":")
+        plain = b"[" not in span and count(span, '"') == 2 * pairs
+        flat = reader.read(span.translate(_FLAT), pairs) if plain else None
         try:
             stamps, values = flat or _thorough(span)
         except (ValueError, TypeError, OverflowError, AttributeError):
@@ -65,20 +78,26 @@ def read_answer(body: bytes, who: str) -> Iterator[AnswerSeries]:
 def _thorough(span: bytes) -> Line:
     """Return stamps and values of ``{"stamp": value, ...}``; a null becomes NaN."""
     dps = orjson.loads(span)
+    if not all(map(_STAMP.fullmatch, dps.keys())):
+        raise ValueError("a stamp is no whole number")
     stamps = np.fromiter(map(int, dps.keys()), dtype=np.int64, count=len(dps))
-    return stamps, _values(dps)
+    return stamps, _numbers(dps.values())
 
 
 def _tags(head: Any, who: str) -> dict[str, str]:
     tags = head.get("tags") if isinstance(head, dict) and head.get("dps") == 0 else None
-    if not isinstance(tags, dict):
-        raise UpstreamError(f"{who} answered a series without tags")
-    return {str(key): str(value) for key, value in tags.items()}
-
-
-def _values(dps: Mapping[str, Any]) -> NDArray[np.float64]:
     try:
-        return np.fromiter(dps.values(), dtype=np.float64, count=len(dps))
-    except TypeError:  # a null among the numbers
-        plain = (np.nan if value is None else value for value in dps.values())
-        return np.fromiter(plain, dtype=np.float64, count=len(dps))
+        return text_tags(tags)
+    except TypeError:
+        raise UpstreamError(f"{who} answered a series without tags") from None
+
+
+def _numbers(values: Iterable[Any]) -> NDArray[np.float64]:
+    """Return values as numbers, null as NaN; a truth or another text is refused."""
+    plain = [
+        np.nan if one is None else _NOT_FINITE.get(one, one) if type(one) is str else one
+        for one in values
+    ]
+    if any(type(one) not in {int, float} for one in plain):
+        raise TypeError("a value is no number")
+    return np.array(plain, dtype=np.float64)

@@ -27,9 +27,10 @@ from bridge.engine.filters import literal_unions, match_all
 from bridge.errors import BadRequestError, UpstreamError
 from bridge.model import Buckets, FilterKind, PointRequest, Points
 from bridge.offload import in_slices
+from bridge.sources.answers import text_tags
 from bridge.sources.columns import as_buckets, in_order, require_at_most
 from bridge.sources.dps import BYTES_PER_POINT, read_answer
-from bridge.sources.listings import Listings, text_tags
+from bridge.sources.listings import Listings
 from bridge.sources.metrics_platform import (
     FETCH_LIMIT,
     INTERNAL_LABEL,

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from bridge.errors import UpstreamError
-from bridge.sources.answers import PairReader, count, cut
+from bridge.sources.answers import PairReader, count, cut, text_tags
 from bridge.sources.metrics_platform import INTERNAL_LABEL
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def read_stack(body: bytes, who: str, *, lists: int | None) -> Iterator[tuple[in
             tags = _tags(head, who)
             if head["v"] == []:
                 continue
-            span = next(following, b"") if head["v"] == 0 else orjson.dumps(head["v"])
             try:
+                span = next(following, b"") if head["v"] == 0 else orjson.dumps(head["v"])
                 stamps, values = reader.read(span, count(span, "[") - 1) or _thorough(span)
             except (ValueError, TypeError, OverflowError):
                 raise UpstreamError(f"{who} answered points that are not numbers") from None
@@ -79,9 +79,10 @@ def _lists(stack: Any, lists: int | None, who: str) -> list[list[Any]]:
 
 def _tags(head: Any, who: str) -> dict[str, str]:
     tags = head.get("l") if isinstance(head, dict) and "v" in head else None
-    if not isinstance(tags, dict):
-        raise UpstreamError(f"{who} answered a series without labels")
-    return {key: str(value) for key, value in tags.items() if key != INTERNAL_LABEL}
+    try:
+        return {key: text for key, text in text_tags(tags).items() if key != INTERNAL_LABEL}
+    except TypeError:
+        raise UpstreamError(f"{who} answered a series without labels") from None
 
 
 def _thorough(span: bytes) -> Line:

@@ -19,9 +19,10 @@ from bridge.engine.filters import literal_unions, match_all
 from bridge.errors import BadRequestError, TooMuchError, UpstreamError, UpstreamTimeoutError
 from bridge.model import FilterKind, Points, TagFilter
 from bridge.offload import in_slices
+from bridge.sources.answers import text_tags
 from bridge.sources.columns import as_buckets, require_at_most
 from bridge.sources.dps import BYTES_PER_POINT, read_answer
-from bridge.sources.listings import Listings, text_tags
+from bridge.sources.listings import Listings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

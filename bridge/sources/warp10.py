@@ -21,9 +21,10 @@ from bridge.engine.filters import match_all
 from bridge.errors import UpstreamError
 from bridge.model import Points
 from bridge.offload import in_slices
+from bridge.sources.answers import text_tags
 from bridge.sources.columns import as_buckets, in_order, require_at_most, too_many_points
 from bridge.sources.gts import BYTES_PER_POINT, read_stack
-from bridge.sources.listings import Listings, text_tags
+from bridge.sources.listings import Listings
 from bridge.sources.metrics_platform import FETCH_LIMIT, INTERNAL_LABEL, ask_with_token
 from bridge.sources.warp10_errors import Reason, error_of, refusal_of
 from bridge.sources.warpscript import (

@@ -15,18 +15,25 @@ from tests.commands import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.commands import Running
 
 TOKEN = "fuzzing-token"
+#: What an operator may choose, and must not become SQL or another figure.
+HOSTILE_FOLDER = "it's; DROP TABLE points --"
+HOSTILE_ACCOUNT = """de"mo",x="} 1 # <b>"""
 
 
 class Target(NamedTuple):
-    """Where the bridge is, what it may be shown, and its process."""
+    """Where the bridge is, what it may be shown, its process, settings, recording and OVHcloud."""
 
     url: str
     headers: dict[str, str]
     process: Running
+    config: Path
+    recording: Path
+    ovh: str
 
 
 @pytest.fixture(scope="session")
@@ -46,14 +53,14 @@ port = 0
 poll_interval_s = 2
 metrics_hosts = ["127.0.0.1"]
 client_requests_per_minute = 0
-history_dir = "{folder / "recording"}"
+history_dir = "{folder / HOSTILE_FOLDER}"
 max_body_bytes = 262144
 
 [[credentials]]
 token = "{TOKEN}"
 
 [[accounts]]
-name = "demo"
+name = '{HOSTILE_ACCOUNT}'
 api_url = "{account.api_url}"
 application_key = "{account.application_key}"
 application_secret = "{_plain(account.application_secret)}"
@@ -70,7 +77,7 @@ calls_per_minute = 6000
                 time.sleep(0.05)
             else:
                 pytest.fail("the bridge was never ready")
-            yield Target(url, headers, bridge)
+            yield Target(url, headers, bridge, config, folder / HOSTILE_FOLDER, ovh)
             assert bridge.end(signal.SIGTERM) == 0
 
 

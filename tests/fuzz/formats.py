@@ -113,6 +113,7 @@ _FORMATS = {
     "opentsdb-time": opentsdb_time,
     "part": st.one_of(st.just("cpu"), _ODD),
     "selector": selector,
+    "service": st.one_of(st.just("pcc-37-187-228-180"), _ODD),
     "step": downsample,
     "target": target,
     "timezone": timezone,

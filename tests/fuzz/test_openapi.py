@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from tests.fuzz.conftest import Target
 
+pytestmark = pytest.mark.timeout(300)
 register()
 _CONFIG = schemathesis.Config.from_dict(
     {

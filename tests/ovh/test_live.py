@@ -25,6 +25,7 @@ from bridge.ovh.objects import (
     Vm,
     VmFiler,
 )
+from bridge.ovh.reading import read_object
 from tests.ovh.snapshots import (
     ONE,
     READ_AT,
@@ -216,8 +217,8 @@ def test_what_cannot_be_computed_is_missing_not_zero(
 
 
 def test_numbers_that_are_not_finite_are_missing() -> None:
-    machine = vm(1, cpu_ready=float("nan"), cpu_used=1, cpu_max=float("inf"))
-    record = one("vm", in_one(vms=[machine]))
+    raw = {"vmId": 1, "moRef": "vm-1", "cpuReady": "NaN", "cpuUsed": 1, "cpuMax": "Infinity"}
+    record = one("vm", in_one(vms=[read_object(Vm, raw)]))
     assert (record["cpu_ready_ms"], record["cpu_max_mhz"]) == (None, None)
 
 

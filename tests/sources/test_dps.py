@@ -90,3 +90,11 @@ def test_refuses_what_is_no_answer(body: bytes) -> None:
 def test_never_raises_anything_else(body: bytes) -> None:
     with contextlib.suppress(UpstreamError):
         tuple(read_answer(b'[{"tags":{},"dps":{' + body, "x"))
+
+
+@pytest.mark.parametrize("odd", ['" 564409391":4.5', '"1564409391:4.5', '1564409391":4.5'])
+def test_a_long_answer_is_read_as_strictly_as_a_short_one(odd: str) -> None:
+    points = ",".join(f'"{1_564_400_000 + at}":4.5' for at in range(60))
+    body = f'[{{"tags":{{}},"dps":{{{points},{odd}}}}}]'
+    with pytest.raises(UpstreamError, match=r"not numbers|not complete JSON"):
+        tuple(read_answer(body.encode(), "x"))

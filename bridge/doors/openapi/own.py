@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bridge.doors.exposition import OPENMETRICS_TYPE, TEXT_TYPE
 from bridge.doors.openapi.parts import (
     HTML_TYPE,
     JSON_TYPE,
@@ -14,14 +15,13 @@ from bridge.doors.openapi.parts import (
 )
 from bridge.doors.openapi.schemas import shared
 from bridge.doors.payload import SERIES_FIELDS
+from bridge.ovh.families import IDENTITY
 from bridge.ovh.live import LIVE_KINDS
 
 _PROBE = "probes and figures"
 _PAGE = "page"
 _STATUS = {JSON_TYPE: shared("Status")}
 _HTML: dict[str, Schema | None] = {HTML_TYPE: None}
-_PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
-_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _EXPLORER: tuple[Parameter | Labels, ...] = (
     Parameter("metric", text("metric", "vscope.vm.cpu.usage.perc")),
@@ -77,7 +77,19 @@ OPERATIONS: tuple[Operation, ...] = (
         "get",
         "The bridge's own figures for Prometheus",
         _PROBE,
-        {_PROMETHEUS: None, _OPENMETRICS: None},
+        {TEXT_TYPE: None, OPENMETRICS_TYPE: None},
+    ),
+    Operation(
+        "/federate",
+        "get",
+        "The live data of services for Prometheus",
+        _PROBE,
+        {TEXT_TYPE: None, OPENMETRICS_TYPE: None},
+        parameters=(
+            Parameter("service", text("service", "pcc-192-0-2-1"), repeated=True),
+            Parameter("kind", one_of(IDENTITY), repeated=True),
+        ),
+        errors=(400,),
     ),
     Operation("/openapi.json", "get", "This document", _PROBE, {JSON_TYPE: {"type": "object"}}),
     Operation(
