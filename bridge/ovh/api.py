@@ -7,6 +7,7 @@ its own rate limit, one measured clock difference, one OAuth2 token.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,8 @@ THREADS = 4
 ATTEMPTS = 3
 LONGEST_PAUSE_S = 30
 """A longer ``Retry-After`` is handed to the caller instead of being slept through."""
+URGENT_PAUSE_S = 2.0
+"""Who is waited for is told of a longer pause, instead of waiting for its end."""
 CLOCK_TOLERANCE_S = 60
 """A larger difference between this machine's clock and OVHcloud's is told."""
 _BEARER_MARGIN_S = 60.0
@@ -254,6 +257,8 @@ class OvhApi:
 
     async def _exchange(self, call: Call, work: Callable[[], Reply], *, urgent: bool) -> Any:
         """Make one call within the rate limit and sort its answer."""
+        if urgent and self._throttle.paused_s > URGENT_PAUSE_S:
+            raise self._paused(call)
         reply = await self._run(work, urgent=urgent)
         if not 200 <= reply.status < 300:
             error = self._refusal(call, reply)
@@ -284,6 +289,14 @@ class OvhApi:
             query_id=reply.query_id,
             retry_after=reply.retry_after,
         )
+
+    def _paused(self, call: Call) -> OvhRateLimitedError:
+        wait_s = math.ceil(self._throttle.paused_s)
+        error = OvhRateLimitedError(
+            f"{call}: OVHcloud says too many calls; it is asked again in {wait_s} s", path=call.path
+        )
+        error.retry_after = wait_s
+        return error
 
     def _wait_s(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
