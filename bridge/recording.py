@@ -6,6 +6,7 @@ A bridge whose recording cannot be opened serves everything else, and says so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from bridge.sources.history import History
 
 RETRY_S = 30.0
+#: What is left to write at the end gets so many seconds.
+FINISH_S = 5.0
 #: What recording can be: not opened (yet), or a state of the recorder.
 RECORDING_STATES = ("closed", "waiting", "recording", "failing")
 
@@ -80,7 +83,12 @@ class RecordingKeeper:
         )
 
     async def close(self) -> None:
-        """Close the recording, after what is being written."""
+        """Close the recording, after what has been polled is written; ``run`` must have ended."""
+        if self._is_open:
+            self._history.interrupt_maintenance()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FINISH_S):
+                    await self._recorder.finish()
         await self._history.close()
 
     async def _beside(self, work: Callable[[], Awaitable[None]]) -> None:

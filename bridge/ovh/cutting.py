@@ -38,7 +38,7 @@ class Scissors:
         """Make one call inside; its reads fail once it has taken so long."""
         self.cut = False
         _here.scissors = self
-        timer = threading.Timer(seconds, self._cut)
+        timer = threading.Timer(seconds, self.cut_now)
         timer.daemon = True
         timer.start()
         try:
@@ -51,7 +51,8 @@ class Scissors:
         """Take note of a connection of this thread."""
         self._connections.add(connection)
 
-    def _cut(self) -> None:
+    def cut_now(self) -> None:
+        """Let a call in progress fail."""
         self.cut = True
         for connection in list(self._connections):
             line = connection.sock

@@ -140,8 +140,8 @@ class Wire:
         self._login = login
         self._shared = shared
         self._local = threading.local()
-        self._sessions: list[requests.Session] = []
-        self._sessions_lock = threading.Lock()
+        self._tools: list[_Tools] = []
+        self._tools_lock = threading.Lock()
 
     def call(
         self,
@@ -197,11 +197,12 @@ class Wire:
         )
 
     def close(self) -> None:
-        """Close the connections of all threads."""
-        with self._sessions_lock:
-            sessions, self._sessions = self._sessions, []
-        for session in sessions:
-            session.close()
+        """Close the connections of all threads, those in use too."""
+        with self._tools_lock:
+            all_tools, self._tools = self._tools, []
+        for tools in all_tools:
+            tools.scissors.cut_now()
+            tools.session.close()
 
     def _mine(self) -> _Tools:
         mine: _Tools | None = getattr(self._local, "mine", None)
@@ -219,9 +220,9 @@ class Wire:
                 session.proxies = {"http": self._login.proxy, "https": self._login.proxy}
             if self._login.ca_file is not None:
                 session.verify = str(self._login.ca_file)
-            with self._sessions_lock:
-                self._sessions.append(session)
             mine = _Tools(_Client(self._login, self._shared, session), session, Scissors())
+            with self._tools_lock:
+                self._tools.append(mine)
             self._local.mine = mine
         return mine
 
@@ -237,9 +238,12 @@ class _Tools(NamedTuple):
 def _exchanged(call: Call, scissors: Scissors, send: Callable[[], requests.Response]) -> Reply:
     try:
         with scissors.after(ANSWER_TIME_S):
-            return _read(call, send())
+            reply = _read(call, send())
     except _FAILURES as error:
         raise (_too_slow(call) if scissors.cut else _explain(call, error)) from None
+    if scissors.cut:  # http.client takes headers that break off for all there are
+        raise _too_slow(call)
+    return reply
 
 
 def _read(call: Call, response: requests.Response) -> Reply:

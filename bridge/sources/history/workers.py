@@ -6,6 +6,7 @@ A question whose asker has gone is interrupted: it must not keep others waiting.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -29,13 +30,13 @@ class Interruptible(Protocol):
 
 
 class Job:
-    """One question, and the connection it uses at the moment."""
+    """One question or step, and the connections it uses at the moment."""
 
     _here = threading.local()
 
     def __init__(self) -> None:
         self._state = threading.Lock()
-        self._used: Interruptible | None = None
+        self._used: list[Interruptible] = []
         self._stopped = False
 
     @classmethod
@@ -52,19 +53,25 @@ class Job:
         finally:
             Job._here.job = None
 
-    def uses(self, connection: Interruptible | None) -> None:
+    @contextlib.contextmanager
+    def using(self, connection: Interruptible) -> Iterator[None]:
         """Note what to interrupt; nobody wants the rest of a job that was stopped."""
         with self._state:
-            self._used = connection
-            if self._stopped and connection is not None:
+            if self._stopped:
                 raise UnavailableError("nobody waits for the answer any more")
+            self._used.append(connection)
+        try:
+            yield
+        finally:
+            with self._state:
+                self._used.remove(connection)
 
     def stop(self) -> None:
         """Interrupt the work."""
         with self._state:
             self._stopped = True
-            if self._used is not None:
-                self._used.interrupt()
+            for connection in self._used:
+                connection.interrupt()
 
 
 class Workers:
@@ -74,6 +81,7 @@ class Workers:
         self._readers = ThreadPoolExecutor(READERS, "history-read")
         self._long = ThreadPoolExecutor(1, "history-long")
         self._writer = ThreadPoolExecutor(1, "history-write")
+        self._step: Job | None = None
         self._stopped = False
 
     async def read(self, work: Callable[[], ResultT]) -> ResultT:
@@ -91,12 +99,27 @@ class Workers:
     async def write_in_steps(self, steps: Iterator[object]) -> None:
         """Run an iterator to its end; writes come in between its items."""
         end = object()
-        while await self.write(lambda: next(steps, end)) is not end:
+
+        def step() -> object:
+            self._step = Job()
+            try:
+                return self._step.run(lambda: next(steps, end))
+            finally:
+                self._step = None
+
+        while await self.write(step) is not end:
             pass
+
+    def interrupt_step(self) -> None:
+        """Let a step that is under way fail: what it was to do is done another time."""
+        step = self._step
+        if step is not None:
+            step.stop()
 
     def stop(self) -> None:
         """End what is under way and take nothing more."""
         self._stopped = True
+        self.interrupt_step()
         for pool in (self._readers, self._long, self._writer):
             pool.shutdown(cancel_futures=True)
 
