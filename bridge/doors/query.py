@@ -149,8 +149,10 @@ async def _finish(doorway: Doorway, ask: Ask, questions: Sequence[Question]) -> 
     freshness = overall(read)
     read_at = doorway.timer() - freshness.age_s
     good_until = doorway.timer() + freshness.good_s
+    points = count_points(results)
+    doorway.limits.require_points(points)
     work = elements(results, source_step_ms=doorway.limits.source_step_ms)
-    made = json_list(await in_slices(work, count_points(results)))
+    made = json_list(await in_slices(work, points))
     missing = dict.fromkeys(text for result in results for text in result.missing)
     if missing:
         return Finished(made, {"Warning": _warning(missing)}, read_at, read_at)
@@ -328,6 +330,7 @@ def _live(doorway: Doorway, ask: Ask, target: Target, wanted: LiveTarget) -> Tab
     narrowed = [*wanted.filters, *filters]
     try:
         table = live_table(snapshot, wanted.kind, narrowed, now=now, show_hidden=wanted.show_hidden)
+        doorway.limits.require_rows(len(table.rows), "rows")
         missing = _lacking(doorway, wanted.kind, snapshot, narrowed, now)
     except BadRequestError as error:
         raise _in_target(error, target.field, None) from None

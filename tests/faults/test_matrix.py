@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from tests.faults.outcomes import COLUMNS
 from tests.faults.table import TABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 CELLS = [(row.id, column) for row in TABLE for column in COLUMNS]
@@ -33,31 +35,45 @@ def outcomes(
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.function is test_cell
     ]
-    folder: Path = tmp_path_factory.mktemp("faults")
-    workers = [
+    folder = tmp_path_factory.mktemp("faults")
+    with contextlib.ExitStack() as stack:
+        workers = [
+            stack.enter_context(started(wanted[number::PROCESSES], folder / f"{number}"))
+            for number in range(PROCESSES)
+        ]
+        for worker in workers:
+            worker.wait(PATIENCE_S)
+    found: dict[tuple[str, str], str | None] = {}
+    for number in range(PROCESSES):
+        for line in (folder / f"{number}.out").read_text(encoding="utf-8").splitlines():
+            name, column, failure, _ = json.loads(line)
+            found[name, column] = failure
+        said = (folder / f"{number}.err").read_text(encoding="utf-8", errors="replace")
+        assert not said, f"told outside of any cell: {said[:3_000]}"
+    return found
+
+
+@contextlib.contextmanager
+def started(cells: list[tuple[str, str]], output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process that runs cells; end it in any case."""
+    with (
+        output.with_suffix(".out").open("wb") as out,
+        output.with_suffix(".err").open("wb") as err,
         subprocess.Popen(
             [sys.executable, "-m", "tests.faults", "--stdin"],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(folder / f"errors-{number}").open("wb"),
-            env=environment(HOME=str(folder)),
-        )
-        for number in range(PROCESSES)
-    ]
-    for number, worker in enumerate(workers):
+            stdout=out,
+            stderr=err,
+            env=environment(HOME=str(output.parent)),
+        ) as worker,
+    ):
         assert worker.stdin is not None
-        worker.stdin.write(json.dumps(wanted[number::PROCESSES]).encode())
+        worker.stdin.write(json.dumps(cells).encode())
         worker.stdin.close()
-    found: dict[tuple[str, str], str | None] = {}
-    for number, worker in enumerate(workers):
-        assert worker.stdout is not None
-        for line in worker.stdout:
-            name, column, failure, _ = json.loads(line)
-            found[name, column] = failure
-        worker.wait(PATIENCE_S)
-        said = (folder / f"errors-{number}").read_text(encoding="utf-8", errors="replace")
-        assert not said, f"told outside of any cell: {said[:3_000]}"
-    return found
+        try:
+            yield worker
+        finally:
+            worker.kill()
 
 
 @pytest.mark.timeout(PATIENCE_S)
