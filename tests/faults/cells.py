@@ -409,7 +409,7 @@ async def run_one(row: Row, column: str) -> str | None:
     lines: list[str] = []
     LINES.set(lines)
     try:
-        async with asyncio.timeout(150):
+        async with asyncio.timeout(300):
             await run_cell(row, column)
     except AssertionError as error:
         return f"{error}"

@@ -320,7 +320,7 @@ async def running(
         listening.close()
 
 
-async def until(what: str, holds: Callable[[], Any], *, within_s: float = 45.0) -> Any:
+async def until(what: str, holds: Callable[[], Any], *, within_s: float = 100.0) -> Any:
     """Wait until a condition holds; return what it gave.
 
     Raises:
