@@ -151,7 +151,7 @@ class PartReader:
         """Return the objects behind ``ids``.
 
         One that cannot be read keeps its last value, with that value's ``read_at``; one that
-        is gone by now is left out.
+        is gone by now is left out, unless all of them are.
 
         Raises:
             OvhError: When no object could be read, or see ``HOPELESS``.
@@ -159,6 +159,7 @@ class PartReader:
         answers = await self._api.batch(path, tuple(ids))
         objects: dict[int, Seen[ObjectT]] = {}
         failures: list[OvhError] = []
+        gone: list[OvhError] = []
         for key in ids:
             seen = self._item(path, key, model, answers[key])
             if isinstance(seen, Seen):
@@ -166,10 +167,14 @@ class PartReader:
             elif isinstance(seen, OvhNotFoundError):
                 # Removed between the list and this read: the list is old.
                 self.forget(path)
+                gone.append(seen)
             else:
                 failures.append(seen)
                 if key in old:
                     objects[key] = old[key]
+        if gone and len(gone) == len(ids):
+            # Nothing of all that is listed: a new list will tell, this answer does not.
+            raise gone[0]
         if failures:
             first = failures[0]
             if len(failures) == len(ids):

@@ -124,6 +124,7 @@ TABLE = (
     dead("408, a gateway's page", w.status(408, "page"), "HTTP 408"),
     dead("409, a gateway's page", w.status(409, "page"), "HTTP 409"),
     dead("429, a gateway's page", w.status(429, "page"), "too many calls"),
+    Row("460, a gateway's page", API, w.status(460, "page"), No(503, "is expired"), Old(503, "is expired", series=503), Stops("is expired"), PCC),
     dead("500, a gateway's page", w.status(500, "page"), "HTTP 500"),
     dead("502, a gateway's page", w.status(502, "page"), "HTTP 502"),
     dead("503, a gateway's page", w.status(503, "page"), "HTTP 503"),
