@@ -85,7 +85,7 @@ def configure_logs(
     root.handlers = [handler]
     root.setLevel(level.upper())
     # It quotes what a server out of order sends; the bridge says the same in its own words.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[

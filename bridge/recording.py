@@ -85,9 +85,9 @@ class RecordingKeeper:
     async def close(self) -> None:
         """Close the recording, after what has been polled is written; ``run`` must have ended."""
         if self._is_open:
-            self._history.interrupt_maintenance()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FINISH_S):
+                    await self._history.interrupt_maintenance()
                     await self._recorder.finish()
         await self._history.close()
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from tests.faults.upstream import Upstream
 
-DEADLINE_S = 4.0
+DEADLINE_S = 5.0
 #: What a client waits beyond the deadline before it says that the bridge hangs.
 HANG_S = 20.0
 CPU, RX = "vscope.vm.cpu.usage.perc", "vscope.vm.net.rx"
@@ -170,7 +170,7 @@ class Bridge:
 
     async def ask(self, who: str, method: str, path: str, **how: Any) -> Reply:
         """Ask; require that an answer comes."""
-        for _ in range(3):
+        for _ in range(6):
             async with asyncio.timeout(DEADLINE_S + HANG_S):
                 answer = await self.client.request(method, path, **how)
             reply = Reply(who, answer.status_code, dict(answer.headers), answer.text)

@@ -202,7 +202,7 @@ TABLE = (
     lost("NaN", WARP, w.not_a_number, "not complete JSON|not numbers"),
     lost("a number beyond doubles", WARP, w.beyond_double, "not complete JSON|not numbers"),
     lost("another type", WARP, w.another_type, "list of series"),
-    lost("empty body", WARP, w.empty_200, "not complete JSON"),
+    lost("empty body", WARP, w.empty_200, "not complete JSON|list of series that is none"),
     Row("stamps twice, the last true", WARP, w.keys_twice, ALL, ALL, ON),
     lost("403", WARP, w.warp10_error("Invalid token", 403), "refused the token"),
     lost("500 for a bad token", WARP, w.warp10_error("Invalid token."), "refused the token"),

@@ -102,10 +102,10 @@ class History:
         await asyncio.to_thread(self._store.open)
         self._workers = Workers()
 
-    def interrupt_maintenance(self) -> None:
+    async def interrupt_maintenance(self) -> None:
         """Break off a step of maintenance, so that a write need not wait for its end."""
         if self._workers is not None:
-            self._workers.interrupt_step()
+            await self._workers.interrupt_step()
 
     async def close(self) -> None:
         """Finish what is under way, but for maintenance, and close the store."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -20,6 +21,9 @@ ResultT = TypeVar("ResultT")
 
 #: Questions answered side by side; more wait.
 READERS = 4
+
+#: Seconds between two attempts to interrupt a step.
+AGAIN_S = 0.02
 
 
 class Interruptible(Protocol):
@@ -110,18 +114,28 @@ class Workers:
         while await self.write(step) is not end:
             pass
 
-    def interrupt_step(self) -> None:
+    async def interrupt_step(self) -> None:
         """Let a step that is under way fail: what it was to do is done another time."""
-        step = self._step
-        if step is not None:
-            step.stop()
+        while self._interrupted():  # noqa: ASYNC110 -- in a thread, which can tell nobody
+            await asyncio.sleep(AGAIN_S)
 
     def stop(self) -> None:
         """End what is under way and take nothing more."""
         self._stopped = True
-        self.interrupt_step()
+        while self._interrupted():
+            time.sleep(AGAIN_S)
         for pool in (self._readers, self._long, self._writer):
             pool.shutdown(cancel_futures=True)
+
+    def _interrupted(self) -> bool:
+        """Interrupt the step under way; return whether there was one.
+
+        Once is not enough: between two queries of a step nothing can be interrupted.
+        """
+        step = self._step
+        if step is not None:
+            step.stop()
+        return step is not None
 
     async def _interruptible(
         self, pool: ThreadPoolExecutor, work: Callable[[], ResultT]

@@ -87,7 +87,7 @@ async def test_a_step_of_maintenance_does_not_keep_the_store_open(
         await asyncio.gather(running, return_exceptions=True)
         waiting = asyncio.create_task(history.write(batch([("vm-2", MARCH, 1.0)])))
         await asyncio.sleep(0)
-        history.interrupt_maintenance()
+        await history.interrupt_maintenance()
         await waiting
         await history.close()
     async with History(folder, clock=Clock(MARCH + 3 * DAY)) as again:
