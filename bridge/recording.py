@@ -6,6 +6,7 @@ A bridge whose recording cannot be opened serves everything else, and says so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import structlog
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 
 RETRY_S = 30.0
+#: What is left to write at the end gets so many seconds.
+FINISH_S = 5.0
 #: What recording can be: not opened (yet), or a state of the recorder.
 RECORDING_STATES = ("closed", "waiting", "recording", "failing")
 
@@ -96,7 +99,12 @@ class RecordingKeeper:
         await together(*recorder, self._maintain(), *(self._beside(work) for work in self._work))
 
     async def close(self) -> None:
-        """Close the recording, after what is being written."""
+        """Close the recording, after what has been polled is written; ``run`` must have ended."""
+        if self._is_open:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FINISH_S):
+                    await self._history.interrupt_maintenance()
+                    await self._recorder.finish()
         await self._history.close()
 
     async def _beside(self, work: Callable[[], Awaitable[None]]) -> None:

@@ -236,11 +236,15 @@ class Settings(BaseSettings):
         "given a finer step.",
     )
     max_points: int = Field(
-        default=2_000_000, ge=1, description="Most points one sub-query may read."
+        default=2_000_000,
+        ge=1,
+        description="Most points one sub-query may read, and most points of one answer.",
     )
     max_series: int = Field(default=2_000, ge=1, description="Most series one target may answer.")
     max_rows: int = Field(
-        default=100_000, ge=1, description="Most rows one answer of `/rows` may have."
+        default=100_000,
+        ge=1,
+        description="Most rows of one answer: of `/rows`, a live table, or another list.",
     )
     max_live_age_s: int = Field(
         default=900,

@@ -16,6 +16,7 @@ from bridge.doors.fields import read_window
 from bridge.doors.http import JsonResponse, both, kind_of, read_object
 from bridge.engine.grammar import LiveTarget, parse_target
 from bridge.errors import BadRequestError
+from bridge.ovh.fresh import lacking
 from bridge.ovh.live import live_rows
 
 if TYPE_CHECKING:
@@ -70,21 +71,24 @@ def routes(doorway: Doorway) -> list[Route]:
         asked = {} if asked is None else asked
         if not isinstance(asked, dict):
             raise BadRequestError(f"expected an object, found {kind_of(asked)}", field="annotation")
-        _require_repeatable(asked)
+        echo = _length(asked)
         found = events(doorway, window, asked.get("query"), field="annotation.query", adhoc=body)
+        # Each of them repeats what was asked.
+        doorway.limits.require_rows(len(found) * (1 + echo // 1_000), "annotations")
         return JsonResponse([_element(event, asked) for event in found])
 
     return both("/annotations", annotations, ["POST"])
 
 
-def _require_repeatable(asked: Mapping[str, Any]) -> None:
-    """Refuse what could not be written into each annotation."""
+def _length(asked: Mapping[str, Any]) -> int:
+    """Return the bytes of what each annotation repeats; refuse what could not be repeated."""
     try:
         length = len(orjson.dumps([{"annotation": asked}]))
     except TypeError:
         raise BadRequestError("nested too deeply", field="annotation") from None
     if length > MAX_ECHO:
         raise BadRequestError(f"longer than {MAX_ECHO:,} bytes", field="annotation")
+    return length
 
 
 def wants_annotations(
@@ -114,8 +118,11 @@ def annotation_table(
         *({"text": name, "type": "string"} for name in ("title", "text", "tags", "id")),
     ]
     tables = []
+    total = 0
     for field, target in visible:
         found = events(doorway, window, target.get("target"), field=f"{field}.target", adhoc=body)
+        total += len(found)
+        doorway.limits.require_rows(total, "annotations")
         rows = [
             [one.time, one.time_end, one.title, one.text, ",".join(one.tags), one.id]
             for one in found
@@ -140,6 +147,7 @@ def events(
 
     Raises:
         BadRequestError: The text is no ``live:task`` target.
+        UnavailableError: No task has ever been read.
     """
     target = _target(text, field)
     known = [one for one in read_adhoc(adhoc) if has_column(_KIND, one.key)]
@@ -147,17 +155,12 @@ def events(
     if split is None:
         return []
     filters: list[TagFilter] = [*target.filters, *split[0]]
-    now_ms = int(doorway.clock() * 1000)
+    snapshot, now = doorway.snapshot(), doorway.clock()
+    now_ms = int(now * 1000)
     try:
-        rows = list(
-            live_rows(
-                doorway.snapshot(),
-                _KIND,
-                filters,
-                now=doorway.clock(),
-                show_hidden=target.show_hidden,
-            )
-        )
+        rows = list(live_rows(snapshot, _KIND, filters, now=now, show_hidden=target.show_hidden))
+        # Old ones are as true as ever; none at all would look like a quiet time.
+        lacking(snapshot, filters, now=now, max_age_s=doorway.limits.max_live_age_s)
     except BadRequestError as error:
         raise BadRequestError(error.message, field=field, position=error.position) from None
     found = (_event(row, now_ms) for row in rows)

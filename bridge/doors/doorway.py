@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from cachetools import LRUCache
 
 from bridge.doors.finished import finished_answers
+from bridge.errors import TooMuchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -54,7 +55,8 @@ class Limits:
         max_body_bytes: Longest body.
         max_targets: Most targets.
         max_series: Most series of one target.
-        max_rows: Most rows of one answer of ``/rows``.
+        max_rows: Most rows of one answer: of ``/rows``, a live table, or any other list.
+        max_points: Most points of one answer.
         max_live_age_s: Oldest reading of the inventory that ``/rows`` answers from.
         source_step_ms: The history's own step; no finer one is chosen.
         options_s: Seconds that lists of choices wait for the history.
@@ -64,6 +66,7 @@ class Limits:
     max_targets: int = 100
     max_series: int = 2_000
     max_rows: int = 100_000
+    max_points: int = 2_000_000
     max_live_age_s: float = 900.0
     source_step_ms: int = 300_000
     options_s: float = 8.0
@@ -76,10 +79,35 @@ class Limits:
             max_targets=settings.max_targets,
             max_series=settings.max_series,
             max_rows=settings.max_rows,
+            max_points=settings.max_points,
             max_live_age_s=settings.max_live_age_s,
             source_step_ms=settings.source_step_s * 1000,
             options_s=min(8.0, settings.deadline_s / 2),
         )
+
+    def require_rows(self, count: int, what: str) -> None:
+        """Refuse a list that is too long.
+
+        Raises:
+            TooMuchError: It has more than ``max_rows``.
+        """
+        if count > self.max_rows:
+            raise TooMuchError(
+                f"{count:,} {what}, more than the limit of {self.max_rows:,} "
+                "(setting max_rows): narrow the filters or the range"
+            )
+
+    def require_points(self, count: int) -> None:
+        """Refuse an answer of too many points, all its series together.
+
+        Raises:
+            TooMuchError: It has more than ``max_points``.
+        """
+        if count > self.max_points:
+            raise TooMuchError(
+                f"{count:,} points in one answer, more than the limit of {self.max_points:,} "
+                "(setting max_points): ask for fewer targets, a wider step or a shorter range"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,11 +54,21 @@ class SeriesResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TableResult:
-    """The answer to one target that asks for a live table."""
+    """The answer to one target that asks for a live table.
+
+    Attributes:
+        table: The objects.
+        ref_id: The client's name of the query.
+        name: Of the table.
+        missing: What it lacks, or which of it is old.
+        freshness: How old, where something is missing.
+    """
 
     table: Table
     ref_id: str
     name: str
+    missing: tuple[str, ...] = ()
+    freshness: Freshness | None = None
 
 
 Result = SeriesResult | TableResult
@@ -183,7 +193,8 @@ def _live_element(result: TableResult) -> dict[str, Any]:
         }
         for column in result.table.columns
     ]
-    return {**_table(result.ref_id, columns, result.table.rows, ()), "name": result.name}
+    table = _table(result.ref_id, columns, result.table.rows, result.missing)
+    return {**table, "name": result.name}
 
 
 def _table(

@@ -24,8 +24,9 @@ from bridge.doors.titles import Named
 from bridge.engine.engine import overall
 from bridge.engine.grammar import LiveTarget, SeriesTarget, parse_target
 from bridge.errors import BadRequestError, BridgeError, TooMuchError
-from bridge.model import Query
+from bridge.model import Freshness, Query
 from bridge.offload import in_slices
+from bridge.ovh.fresh import lacking
 from bridge.ovh.live import Table, live_columns, live_table
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from bridge.doors.doorway import Doorway
-    from bridge.model import Answer, Downsample, Window
+    from bridge.model import Answer, Downsample, TagFilter, Window
+    from bridge.ovh.objects import Snapshot
 
 #: Longest name of a query, which each series repeats.
 MAX_REF_ID = 200
@@ -149,19 +151,15 @@ def _edition(doorway: Doorway, questions: Sequence[Question]) -> Hashable | None
 async def _finish(doorway: Doorway, ask: Ask, questions: Sequence[Question]) -> Finished:
     """Run all questions at the same time and encode what they answer."""
     results = await in_order(_run(doorway, ask, question) for question in questions)
-    read = [
-        result.freshness
-        for result in results
-        if isinstance(result, SeriesResult) and result.freshness is not None
-    ]
+    read = [result.freshness for result in results if result.freshness is not None]
     freshness = overall(read)
     read_at = doorway.timer() - freshness.age_s
     good_until = doorway.timer() + freshness.good_s
+    points = count_points(results)
+    doorway.limits.require_points(points)
     work = elements(results, source_step_ms=doorway.limits.source_step_ms)
-    made = json_list(await in_slices(work, count_points(results)))
-    missing = dict.fromkeys(
-        text for result in results if isinstance(result, SeriesResult) for text in result.missing
-    )
+    made = json_list(await in_slices(work, points))
+    missing = dict.fromkeys(text for result in results for text in result.missing)
     if missing:
         return Finished(made, {"Warning": _warning(missing)}, read_at, read_at)
     return Finished(made, {}, read_at, good_until)
@@ -331,22 +329,38 @@ async def _ask_engine(doorway: Doorway, target: Target, query: Query) -> Answer:
 
 def _live(doorway: Doorway, ask: Ask, target: Target, wanted: LiveTarget) -> TableResult:
     split = split_live(wanted.kind, ask.adhoc)
+    name = f"live:{wanted.kind}"
     if split is None:
-        table = Table(live_columns(wanted.kind), ())
-    else:
-        filters, compared = split
-        try:
-            table = live_table(
-                doorway.snapshot(),
-                wanted.kind,
-                [*wanted.filters, *filters],
-                now=doorway.clock(),
-                show_hidden=wanted.show_hidden,
-            )
-        except BadRequestError as error:
-            raise _in_target(error, target.field, None) from None
-        table = compare_rows(wanted.kind, table, compared)
-    return TableResult(table, target.ref_id, f"live:{wanted.kind}")
+        return TableResult(Table(live_columns(wanted.kind), ()), target.ref_id, name)
+    filters, compared = split
+    snapshot, now = doorway.snapshot(), doorway.clock()
+    narrowed = [*wanted.filters, *filters]
+    try:
+        table = live_table(snapshot, wanted.kind, narrowed, now=now, show_hidden=wanted.show_hidden)
+        doorway.limits.require_rows(len(table.rows), "rows")
+        missing = _lacking(doorway, wanted.kind, snapshot, narrowed, now)
+    except BadRequestError as error:
+        raise _in_target(error, target.field, None) from None
+    except BridgeError as error:
+        raise PlacedError(error, f"{target.field}.target") from error
+    old = Freshness(_oldest_s(table), 0.0, stale=True) if missing else None
+    table = compare_rows(wanted.kind, table, compared)
+    return TableResult(table, target.ref_id, name, missing, old)
+
+
+def _lacking(
+    doorway: Doorway, kind: str, snapshot: Snapshot, filters: Sequence[TagFilter], now: float
+) -> tuple[str, ...]:
+    """Say what a live table lacks; the table of services says it itself, in its columns."""
+    if kind == "service" and snapshot.services:
+        return ()
+    return lacking(snapshot, filters, now=now, max_age_s=doorway.limits.max_live_age_s)
+
+
+def _oldest_s(table: Table) -> float:
+    at = next((n for n, column in enumerate(table.columns) if column.name == "age"), None)
+    ages = () if at is None else (row[at] for row in table.rows)
+    return max((float(age) for age in ages if isinstance(age, int | float)), default=0.0)
 
 
 def _timezone(body: Mapping[str, Any]) -> str:

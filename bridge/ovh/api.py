@@ -1,14 +1,18 @@
 """OVHcloud's APIv6 for asynchronous callers.
 
 One :class:`OvhApi` is one credential: its own worker threads with an ``ovh`` client each,
-its own rate limit, one measured clock difference, one OAuth2 token.
+shared fairly by its services, its own rate limit, one measured clock difference, one OAuth2
+token.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -43,10 +47,16 @@ if TYPE_CHECKING:
 
     from bridge.settings import Account
 
-THREADS = 4
+THREADS = 8
+SHARE = 2
+"""Calls at the same time for one service, so that a slow one leaves threads to the others."""
+URGENT_THREADS = 4
+"""Further threads, for callers somebody waits for: polls that hang must not be in their way."""
 ATTEMPTS = 3
 LONGEST_PAUSE_S = 30
 """A longer ``Retry-After`` is handed to the caller instead of being slept through."""
+URGENT_PAUSE_S = 2.0
+"""Who is waited for is told of a longer pause, instead of waiting for its end."""
 CLOCK_TOLERANCE_S = 60
 """A larger difference between this machine's clock and OVHcloud's is told."""
 _BEARER_MARGIN_S = 60.0
@@ -85,11 +95,18 @@ class OvhApi:
         self._clock = clock
         self._sleep = sleep
         self._throttle = Throttle(account.calls_per_minute, clock=clock, sleep=sleep)
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=f"ovh-{account.name}")
+        self._pool = ThreadPoolExecutor(THREADS, f"ovh-{account.name}")
+        self._urgent_pool = ThreadPoolExecutor(URGENT_THREADS, f"ovh-{account.name}-urgent")
+        self._shares: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(SHARE)
+        )
         self._preparing = asyncio.Lock()
         self._bearer_until = 0.0
         self._backoff = wait_random_exponential(multiplier=0.5, max=8)
-        self._batches = BatchReader(self._read, redact=self._redact, clock=clock)
+        self._batches, self._urgent_batches = (
+            BatchReader(partial(self._read, urgent=urgent), redact=self._redact, clock=clock)
+            for urgent in (False, True)
+        )
 
     def __repr__(self) -> str:
         return f"OvhApi({self.account.name!r}, {self._login.api_url!r})"
@@ -135,21 +152,29 @@ class OvhApi:
         """
         return await self._call("POST", path, body=body, retry=idempotent, urgent=urgent)
 
-    async def batch(self, path: str, ids: Sequence[int]) -> Mapping[int, Result]:
+    async def batch(
+        self, path: str, ids: Sequence[int], *, urgent: bool = False
+    ) -> Mapping[int, Result]:
         """GET ``path/{id}`` for each id; an id that fails by itself maps to its error.
+
+        Args:
+            path: Below the base URL, percent-encoded.
+            ids: Of the objects.
+            urgent: Someone waits for the answer: go before background polls.
 
         Raises:
             OvhError: What concerns all ids alike.
         """
-        return await self._batches.read(path, ids)
+        return await (self._urgent_batches if urgent else self._batches).read(path, ids)
 
     async def close(self) -> None:
         """Give up queued calls and close all connections."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._urgent_pool):
+            pool.shutdown(wait=False, cancel_futures=True)
         self._wire.close()
 
-    async def _read(self, path: str, headers: Mapping[str, str]) -> Any:
-        return await self._call("GET", path, headers=headers, retry=True)
+    async def _read(self, path: str, headers: Mapping[str, str], *, urgent: bool) -> Any:
+        return await self._call("GET", path, headers=headers, retry=True, urgent=urgent)
 
     async def _call(
         self,
@@ -232,7 +257,7 @@ class OvhApi:
     async def _fetch_bearer(self, *, urgent: bool) -> None:
         call = Call("POST", "(OAuth2 token)")
         asked_at = self._clock()
-        reply = await self._run(self._wire.fetch_bearer, urgent=urgent)
+        reply = await self._run(call, self._wire.fetch_bearer, urgent=urgent)
         payload = reply.payload if isinstance(reply.payload, dict) else {}
         if reply.status in {400, 401, 403}:
             reason = tidy(payload.get("error") or f"HTTP {reply.status}", self._redact)
@@ -253,7 +278,9 @@ class OvhApi:
 
     async def _exchange(self, call: Call, work: Callable[[], Reply], *, urgent: bool) -> Any:
         """Make one call within the rate limit and sort its answer."""
-        reply = await self._run(work, urgent=urgent)
+        if urgent and self._throttle.paused_s > URGENT_PAUSE_S:
+            raise self._paused(call)
+        reply = await self._run(call, work, urgent=urgent)
         if not 200 <= reply.status < 300:
             error = self._refusal(call, reply)
             if isinstance(error, OvhRateLimitedError):
@@ -265,11 +292,19 @@ class OvhApi:
                         status=reply.status, query_id=reply.query_id)  # fmt: skip
         return reply.payload
 
-    async def _run(self, work: Callable[[], Reply], *, urgent: bool) -> Reply:
+    async def _run(self, call: Call, work: Callable[[], Reply], *, urgent: bool) -> Reply:
+        if urgent:
+            return await self._in_thread(self._urgent_pool, work, urgent=True)
+        async with self._shares[service_of(call.path)]:
+            return await self._in_thread(self._pool, work, urgent=False)
+
+    async def _in_thread(
+        self, pool: ThreadPoolExecutor, work: Callable[[], Reply], *, urgent: bool
+    ) -> Reply:
         await self._throttle.take(urgent=urgent)
         self.calls += 1
         try:
-            future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+            future = asyncio.get_running_loop().run_in_executor(pool, work)
         except RuntimeError:
             raise UnavailableError("The bridge is shutting down.") from None
         return await future
@@ -284,6 +319,14 @@ class OvhApi:
             retry_after=reply.retry_after,
         )
 
+    def _paused(self, call: Call) -> OvhRateLimitedError:
+        wait_s = math.ceil(self._throttle.paused_s)
+        error = OvhRateLimitedError(
+            f"{call}: OVHcloud says too many calls; it is asked again in {wait_s} s", path=call.path
+        )
+        error.retry_after = wait_s
+        return error
+
     def _wait_s(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         told = float(error.retry_after) if isinstance(error, OvhRateLimitedError) else 0.0
@@ -291,6 +334,12 @@ class OvhApi:
 
     def _redact(self, text: str) -> str:
         return self._login.redact(text, self._shared.bearer)
+
+
+def service_of(path: str) -> str:
+    """Return the service that a path is about, empty for none."""
+    segments = path.split("/")
+    return segments[2] if len(segments) > 2 and segments[1] == "dedicatedCloud" else ""
 
 
 def _worth_another_try(error: BaseException) -> bool:

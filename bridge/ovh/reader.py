@@ -14,6 +14,7 @@ from bridge.ovh.errors import (
     OvhNotFoundError,
     OvhRateLimitedError,
     OvhSignatureError,
+    OvhTimeoutError,
     OvhUnreachableError,
     broke,
 )
@@ -37,6 +38,8 @@ HOPELESS = (
     OvhUnreachableError,
 )
 """Errors that the next call of the same service would meet too."""
+TOO_LATE = 2
+"""Parts not answered in time after which a poll is given up: all of them would take minutes."""
 
 
 @dataclass(slots=True)
@@ -46,10 +49,12 @@ class Round:
     Attributes:
         problems: Sentences, in the order they came up.
         reads: How many parts were read.
+        late: How many were not answered in time.
     """
 
     problems: list[str] = field(default_factory=list)
     reads: int = 0
+    late: int = 0
 
 
 class PartReader:
@@ -86,7 +91,8 @@ class PartReader:
             fatal: Errors to raise besides ``HOPELESS``.
 
         Raises:
-            OvhError: One of ``HOPELESS`` or ``fatal``: the poll of the service cannot go on.
+            OvhError: One of ``HOPELESS`` or ``fatal``, or one part too many was late: the poll
+                of the service cannot go on.
         """
         since = self._clock() - self._read_at.get(key, float("-inf"))
         if 0 <= since < every_s:
@@ -94,7 +100,8 @@ class PartReader:
         try:
             value = await read()
         except OvhError as error:
-            if isinstance(error, (*HOPELESS, *fatal)):
+            current.late += isinstance(error, OvhTimeoutError)
+            if isinstance(error, (*HOPELESS, *fatal)) or current.late >= TOO_LATE:
                 raise
             current.problems.append(error.message)
             return old
@@ -144,7 +151,7 @@ class PartReader:
         """Return the objects behind ``ids``.
 
         One that cannot be read keeps its last value, with that value's ``read_at``; one that
-        is gone by now is left out.
+        is gone by now is left out, unless all of them are.
 
         Raises:
             OvhError: When no object could be read, or see ``HOPELESS``.
@@ -152,6 +159,7 @@ class PartReader:
         answers = await self._api.batch(path, tuple(ids))
         objects: dict[int, Seen[ObjectT]] = {}
         failures: list[OvhError] = []
+        gone: list[OvhError] = []
         for key in ids:
             seen = self._item(path, key, model, answers[key])
             if isinstance(seen, Seen):
@@ -159,10 +167,14 @@ class PartReader:
             elif isinstance(seen, OvhNotFoundError):
                 # Removed between the list and this read: the list is old.
                 self.forget(path)
+                gone.append(seen)
             else:
                 failures.append(seen)
                 if key in old:
                     objects[key] = old[key]
+        if gone and len(gone) == len(ids):
+            # Nothing of all that is listed: a new list will tell, this answer does not.
+            raise gone[0]
         if failures:
             first = failures[0]
             if len(failures) == len(ids):

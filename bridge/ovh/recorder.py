@@ -106,6 +106,7 @@ class Recorder:
         self._growth = GrowthWatch(source)
         self._ledger: Ledger | None = None
         self._polls: deque[Poll] = deque()
+        self._current: Poll | None = None
         self._heard = asyncio.Event()
         self._unwritten: deque[tuple[PointBatch, tuple[LabelEra, ...]]] = deque()
         self._last_stamps: dict[str, int] = {}
@@ -132,7 +133,23 @@ class Recorder:
             await self._heard.wait()
             self._heard.clear()
             while self._polls:
-                await self._outlive(self.record(self._polls.popleft()))
+                self._current = self._polls.popleft()
+                await self._outlive(self.record(self._current))
+                self._current = None
+
+    async def finish(self) -> None:
+        """Record what has been heard and is not recorded yet; ``run`` must have ended.
+
+        Nothing is looked up for it any more: the recording is about to be closed.
+        """
+        if self._ledger is None:
+            return
+        rest = [*((self._current,) if self._current is not None else ()), *self._polls]
+        self._current = None
+        self._polls.clear()
+        for poll in rest:
+            await self._outlive(self._enter(poll, self._ledger))
+        await self._outlive(self._write())
 
     async def _outlive(self, work: Awaitable[object]) -> None:
         """Do one piece of work; a mistake in it must not end the background loop."""
@@ -175,21 +192,25 @@ class Recorder:
         if not await self.open() or self._ledger is None:
             self._lose()
             return
-        service, stamp = poll.service, stamp_ms(poll.started_at, poll.interval_s)
-        expiry = self._expiries.get(service.account)
-        if expiry is not None and service.state in {"ok", "partial"}:
+        expiry = self._expiries.get(poll.service.account)
+        if expiry is not None and poll.service.state in {"ok", "partial"}:
             await expiry.refresh()
-        await self._growth.refresh(stamp)
-        found = await in_slices(readings(poll), 0)
-        expires_ms = None if expiry is None else expiry.expires_ms
-        entries: list[Entries] = []
-        if self._records(service.name):
-            entries = await in_slices(self._ledger.entries(poll, found, expires_ms=expires_ms), 0)
-        batch = batch_of(entries, stamp)
-        # Nothing may come between: an era that is noted is written sooner or later.
-        self._unwritten.append((batch, self._ledger.note(poll, found)))
-        self._forget_oldest()
+        await self._growth.refresh(stamp_ms(poll.started_at, poll.interval_s))
+        await self._enter(poll, self._ledger)
         await self._write()
+
+    async def _enter(self, poll: Poll, ledger: Ledger) -> None:
+        """Make points of a poll, and let them wait to be written; once more changes nothing."""
+        expiry = self._expiries.get(poll.service.account)
+        expires_ms = None if expiry is None else expiry.expires_ms
+        found = await in_slices(readings(poll), 0)
+        entries: list[Entries] = []
+        if self._records(poll.service.name):
+            entries = await in_slices(ledger.entries(poll, found, expires_ms=expires_ms), 0)
+        batch = batch_of(entries, stamp_ms(poll.started_at, poll.interval_s))
+        # Nothing may come between: an era that is noted is written sooner or later.
+        self._unwritten.append((batch, ledger.note(poll, found)))
+        self._forget_oldest()
 
     async def _write(self) -> None:
         """Write what waits, oldest first, until that fails."""

@@ -52,6 +52,11 @@ class Throttle:
                 await self._sleep(wait)
             self._tokens -= 1.0
 
+    @property
+    def paused_s(self) -> float:
+        """Seconds for which nobody passes any more."""
+        return max(0.0, min(self._paused_until - self._clock(), 60.0))
+
     def pause(self, seconds: float) -> None:
         """Let nobody pass for a while, a minute at most: OVHcloud said too many calls."""
         self._paused_until = max(self._paused_until, self._clock() + seconds)

@@ -229,7 +229,7 @@ class TokenKeeper:
         ids = await self._api.get(base, {"name": self._user}, urgent=True)
         if not isinstance(ids, list) or not all(type(key) is int for key in ids):
             raise broke(Call("GET", base), "a list of ids was expected")
-        users = await self._api.batch(base, ids)
+        users = await self._api.batch(base, ids, urgent=True)
         for field in ("name", "login"):
             for key in ids:
                 user = users[key]

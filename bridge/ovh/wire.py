@@ -2,8 +2,9 @@
 
 The ``ovh`` package signs and builds URLs (``Client.raw_call``); around it this module
 supplies what the package does not (reference: ovh 3.3): no merging of a stray ``ovh.conf``
-or environment, base URLs of one's own, time-outs of seconds instead of minutes, a limit on
-the size of an answer, errors that tell what happened and never quote a credential.
+or environment, base URLs of one's own, time-outs of seconds instead of minutes, limits on
+the size of an answer and on the time for it, errors that tell what happened and never quote
+a credential.
 
 The package's own OAuth2 session is not used: ``requests_oauthlib`` writes secrets and
 tokens into its debug log, asks for the token without a time-out, and would hold one token
@@ -17,7 +18,7 @@ import re
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import orjson
 import ovh
@@ -26,10 +27,11 @@ import requests.exceptions as failure
 import urllib3.exceptions
 
 from bridge import __version__
+from bridge.ovh.cutting import CuttableAdapter, Scissors
 from bridge.ovh.errors import Call, OvhError, OvhTimeoutError, OvhUnreachableError, broke
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pydantic import SecretStr
 
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 TIMEOUT_S = (5.0, 20.0)
 """Connect and read, in seconds."""
 ANSWER_TIME_S = 60.0
-"""Longest time for a complete body, however steadily it drips."""
+"""Longest time for a whole call, however steadily its answer drips."""
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _SECONDS = re.compile("[0-9]{1,9}")
 _NO_QUERY_ID = re.compile(r"[^\w.:/-]")
@@ -145,8 +147,8 @@ class Wire:
         self._login = login
         self._shared = shared
         self._local = threading.local()
-        self._sessions: list[requests.Session] = []
-        self._sessions_lock = threading.Lock()
+        self._tools: list[_Tools] = []
+        self._tools_lock = threading.Lock()
 
     def call(
         self,
@@ -171,51 +173,50 @@ class Wire:
                 HTTP status is an answer.
         """
         call = Call(method, path.partition("?")[0])
-        client, _ = self._mine()
-        started = time.monotonic()
-        try:
-            response = client.raw_call(
+        mine = self._mine()
+
+        def send() -> requests.Response:
+            answer: requests.Response = mine.client.raw_call(
                 method=method,
                 path=path,
                 data=None if body is None else dict(body),
                 need_auth=signed,
                 headers=dict(headers or {}),
             )
-            return _read(call, response, started)
-        except _FAILURES as error:
-            raise _explain(call, error) from None
+            return answer
+
+        return _exchanged(call, mine.scissors, send)
 
     def fetch_bearer(self) -> Reply:
         """Ask for an OAuth2 access token (reference: ovh 3, "OAuth2 service account")."""
         call = Call("POST", "(OAuth2 token)")
-        _, session = self._mine()
-        started = time.monotonic()
-        try:
-            response = session.post(
-                self._login.token_url,
-                data={
-                    "grant_type": "client_credentials",
-                    "client_id": self._login.client_id,
-                    "client_secret": _plain(self._login.client_secret),
-                    "scope": "all",
-                },
-                timeout=TIMEOUT_S,
-            )
-            return _read(call, response, started)
-        except _FAILURES as error:
-            raise _explain(call, error) from None
+        mine = self._mine()
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self._login.client_id,
+            "client_secret": _plain(self._login.client_secret),
+            "scope": "all",
+        }
+        return _exchanged(
+            call,
+            mine.scissors,
+            lambda: mine.session.post(self._login.token_url, data=form, timeout=TIMEOUT_S),
+        )
 
     def close(self) -> None:
-        """Close the connections of all threads."""
-        with self._sessions_lock:
-            sessions, self._sessions = self._sessions, []
-        for session in sessions:
-            session.close()
+        """Close the connections of all threads, those in use too."""
+        with self._tools_lock:
+            all_tools, self._tools = self._tools, []
+        for tools in all_tools:
+            tools.scissors.cut_now()
+            tools.session.close()
 
-    def _mine(self) -> tuple[_Client, requests.Session]:
-        mine: tuple[_Client, requests.Session] | None = getattr(self._local, "mine", None)
+    def _mine(self) -> _Tools:
+        mine: _Tools | None = getattr(self._local, "mine", None)
         if mine is None:
             session = _Session()
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, CuttableAdapter())
             # The environment must not add a proxy, a CA bundle or a netrc password.
             session.trust_env = False
             session.stream = True
@@ -226,9 +227,9 @@ class Wire:
                 session.proxies = {"http": proxy, "https": proxy}
             if self._login.ca_file is not None:
                 session.verify = str(self._login.ca_file)
-            with self._sessions_lock:
-                self._sessions.append(session)
-            mine = (_Client(self._login, self._shared, session), session)
+            mine = _Tools(_Client(self._login, self._shared, session), session, Scissors())
+            with self._tools_lock:
+                self._tools.append(mine)
             self._local.mine = mine
         return mine
 
@@ -237,7 +238,26 @@ def _plain(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
 
 
-def _read(call: Call, response: requests.Response, started: float) -> Reply:
+class _Tools(NamedTuple):
+    """What one worker thread calls with."""
+
+    client: _Client
+    session: requests.Session
+    scissors: Scissors
+
+
+def _exchanged(call: Call, scissors: Scissors, send: Callable[[], requests.Response]) -> Reply:
+    try:
+        with scissors.after(ANSWER_TIME_S):
+            reply = _read(call, send())
+    except _FAILURES as error:
+        raise (_too_slow(call) if scissors.cut else _explain(call, error)) from None
+    if scissors.cut:  # http.client takes headers that break off for all there are
+        raise _too_slow(call)
+    return reply
+
+
+def _read(call: Call, response: requests.Response) -> Reply:
     query_id = _NO_QUERY_ID.sub("", response.headers.get("X-OVH-QUERYID", ""))[:80] or None
     with response:
         content = bytearray()
@@ -246,8 +266,6 @@ def _read(call: Call, response: requests.Response, started: float) -> Reply:
             if len(content) > MAX_ANSWER_BYTES:
                 raise broke(call, f"the answer is longer than {MAX_ANSWER_BYTES} bytes",
                             status=response.status_code, query_id=query_id)  # fmt: skip
-            if time.monotonic() - started > ANSWER_TIME_S:
-                raise _too_slow(call, query_id)
     payload: Any = None
     is_json = True
     if content:
@@ -278,11 +296,10 @@ def _retry_after(text: str | None) -> int | None:
     return max(0, round(when - time.time()))
 
 
-def _too_slow(call: Call, query_id: str | None = None) -> OvhTimeoutError:
+def _too_slow(call: Call) -> OvhTimeoutError:
     return OvhTimeoutError(
-        f"{call}: OVHcloud did not answer in time", path=call.path, query_id=query_id,
-        retryable=True,
-    )  # fmt: skip
+        f"{call}: OVHcloud did not answer in time", path=call.path, retryable=True
+    )
 
 
 def _explain(call: Call, error: Exception) -> OvhError:

@@ -151,11 +151,14 @@ def cut(body: bytes, mark: bytes, end: bytes) -> tuple[list[bytes], bytes]:
 def tidied(
     tags: Mapping[str, str], stamps: NDArray[np.int64], values: NDArray[np.float64]
 ) -> AnswerSeries:
-    """Drop what is not finite, and put stamps into order, each once."""
+    """Drop what is not finite, and put stamps into order, each once.
+
+    Of several values for a stamp the last one counts, as wherever JSON names a key twice.
+    """
     finite = np.isfinite(values)
     if not finite.all():
         stamps, values = stamps[finite], values[finite]
     if len(stamps) > 1 and (stamps[1:] <= stamps[:-1]).any():
-        stamps, first = np.unique(stamps, return_index=True)
-        values = values[first]
+        stamps, last = np.unique(stamps[::-1], return_index=True)
+        values = values[::-1][last]
     return AnswerSeries(tags, stamps, values)

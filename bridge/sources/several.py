@@ -35,7 +35,7 @@ async def ask_all(
         BridgeError: The foremost failure, where it cannot be left out: nobody is told of
             it, it is the client's fault, or no source has answered.
     """
-    outcomes = await asyncio.gather(*(_outcome(fetch(source)) for source in sources))
+    outcomes = await asyncio.gather(*(_outcome(fetch, source) for source in sources))
     failures = [
         (source, outcome)
         for source, outcome in zip(sources, outcomes, strict=True)
@@ -54,9 +54,9 @@ async def ask_all(
 
 
 async def _outcome(
-    asked: Awaitable[tuple[ResultT, ...]],
+    fetch: Callable[[Source], Awaitable[tuple[ResultT, ...]]], source: Source
 ) -> tuple[ResultT, ...] | BridgeError:
     try:
-        return await asked
+        return await fetch(source)
     except BridgeError as error:
         return error

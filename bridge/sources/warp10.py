@@ -205,7 +205,7 @@ def _listed(body: bytes, metric: str) -> tuple[Tags, ...]:
     Raises:
         ValueError, KeyError, TypeError: It is no such list.
     """
-    listed = orjson.loads(body or b"[]")
+    listed = orjson.loads(body)
     if not isinstance(listed, list):
         raise TypeError
     return tuple(

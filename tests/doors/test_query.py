@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from bridge.doors.doorway import Limits
 from bridge.errors import UpstreamError
+from bridge.ovh.objects import Snapshot
 from tests.doors.conftest import panel
 from tests.doors.stand import (
     CPU,
@@ -20,14 +23,13 @@ from tests.doors.stand import (
     STEP_MS,
     MemorySource,
     make_app,
+    small_company,
 )
 from tests.doors.test_http import assert_union
 from tests.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import httpx
 
     from bridge.model import BucketRequest, Buckets
 
@@ -397,3 +399,59 @@ def test_a_long_text_is_not_repeated_in_full(post: Post) -> None:
     assert error["position"] == 262_144
     error = assert_union(post("/query", panel(f"{CPU} as {'x' * 501}")), 400)
     assert "legend" in error["message"]
+
+
+# --- live tables of an inventory that lacks something ----------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"state": "failed", "problem": "no connection"}, "is failed: no connection"),
+        ({"state": "partial", "problem": "vm: 500"}, "is partial: vm: 500"),
+        ({"state": "expired", "problem": "not renewed"}, "is expired: not renewed"),
+        ({"polled_at": NOW - 901}, "was last read 901 s ago, more than 900 s"),
+    ],
+)
+def test_a_live_table_says_what_it_lacks(changes: dict[str, Any], words: str) -> None:
+    (service,) = small_company().services.values()
+    stale = replace(service, **changes)
+    other = replace(service, name="pcc-2", datacenters={})
+    both = Snapshot({SERVICE: stale, "pcc-2": other}, version=2)
+    with serving(make_app(snapshot=both)) as url, httpx.Client(base_url=url) as client:
+        response = client.post("/query", json=panel("live:vm"))
+        [table] = response.json()
+        [notice] = table["meta"]["notices"]
+        assert words in notice["text"]
+        assert words in response.headers["warning"]
+        assert response.headers["age"]
+        assert table["rows"]
+        well = client.post("/query", json=panel("live:vm{service=pcc-2}"))
+        assert "warning" not in well.headers
+        assert "meta" not in well.json()[0]
+        told = client.post("/query", json=panel("live:service"))
+        assert "warning" not in told.headers  # it says so in its columns
+
+
+@pytest.mark.parametrize("state", ["warming", "failed", "expired"])
+def test_a_live_table_of_nothing_that_was_ever_read_is_none(state: str) -> None:
+    (service,) = small_company().services.values()
+    unread = replace(service, state=state, problem="a reason", polled_at=None, datacenters={})
+    for snapshot, words in (
+        (Snapshot(), "/readyz"),
+        (Snapshot(unlisted=("canada",)), "'canada'"),
+        (Snapshot({SERVICE: unread}, version=2), "a reason"),
+    ):
+        with serving(make_app(snapshot=snapshot)) as url:
+            response = httpx.post(f"{url}/query", json=panel("live:vm"))
+        assert words in assert_union(response, 503)["message"]
+
+
+def test_a_service_that_expired_before_it_was_read_is_not_missed() -> None:
+    (service,) = small_company().services.values()
+    expired = replace(service, name="pcc-2", state="expired", polled_at=None, datacenters={})
+    both = Snapshot({SERVICE: service, "pcc-2": expired}, version=2)
+    with serving(make_app(snapshot=both)) as url:
+        response = httpx.post(f"{url}/query", json=panel("live:vm"))
+    assert response.status_code == 200
+    assert "warning" not in response.headers

@@ -427,6 +427,14 @@ def test_an_expired_service_has_no_live_rows_and_blocks_nobody() -> None:
         assert column(client.get("/rows?target=live:vm"), "service") == {SERVICE}
 
 
+def test_of_services_that_are_all_expired_nothing_is_known() -> None:
+    (service,) = small_company().services.values()
+    expired = replace(service, state="expired", problem="not renewed")
+    with serving(make_app(snapshot=Snapshot({SERVICE: expired}, version=2))) as url:
+        response = httpx.get(f"{url}/rows?target=live:vm")
+    assert "is expired: not renewed" in assert_union(response, 503)["message"]
+
+
 def test_an_inventory_that_may_lack_services_gives_no_live_rows() -> None:
     for snapshot in (Snapshot(), replace(small_company(), unlisted=("canada",))):
         with serving(make_app(snapshot=snapshot)) as url:

@@ -11,8 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.ovh import wire
-from bridge.ovh.api import OvhApi
+from bridge.ovh.api import SHARE, THREADS, OvhApi
 from bridge.ovh.errors import (
+    Call,
     OvhBrokeError,
     OvhCredentialError,
     OvhSignatureError,
@@ -102,25 +103,60 @@ def test_oauth2_never_over_plain_http_but_to_this_machine(upstream: Upstream) ->
             OvhApi(upstream.oauth2_account(**more))
 
 
-async def test_four_threads_at_most_and_calls_do_overlap(upstream: Upstream) -> None:
-    inside = 0
-    most = 0
-    lock = threading.Lock()
-    together = threading.Barrier(4)
+class Counting:
+    """Calls that all wait for each other, so many at a time."""
 
-    def work() -> wire.Reply:
-        nonlocal inside, most
-        with lock:
-            inside += 1
-            most = max(most, inside)
-        together.wait(10)
-        with lock:
-            inside -= 1
+    def __init__(self, at_once: int) -> None:
+        self.inside = self.most = 0
+        self.lock = threading.Lock()
+        self.together = threading.Barrier(at_once)
+
+    def work(self) -> wire.Reply:
+        with self.lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        self.together.wait(10)
+        with self.lock:
+            self.inside -= 1
         return wire.Reply(200, 1, is_json=True, content_type="", query_id=None, retry_after=None)
 
+
+async def test_calls_overlap_and_no_service_takes_all_threads(upstream: Upstream) -> None:
+    one = Counting(SHARE)
     async with opened(upstream.account()) as api:
-        await asyncio.gather(*(api._run(work, urgent=False) for _ in range(8)))
-    assert most == 4
+        path = f"{SERVICE}/datacenter"
+        calls = (api._run(Call("GET", path), one.work, urgent=False) for _ in range(4 * SHARE))
+        await asyncio.gather(*calls)
+        assert one.most == SHARE
+        several = Counting(THREADS)
+        calls = (
+            api._run(Call("GET", f"/dedicatedCloud/pcc-{n}/task"), several.work, urgent=False)
+            for n in range(2 * THREADS)
+        )
+        await asyncio.gather(*calls)
+        assert several.most == THREADS
+
+
+async def test_polls_that_hang_are_in_nobody_s_way(upstream: Upstream) -> None:
+    """Neither in another service's, nor in that of somebody who waits for an answer."""
+    go = threading.Event()
+
+    def hang() -> wire.Reply:
+        assert go.wait(30)
+        return wire.Reply(200, 1, is_json=True, content_type="", query_id=None, retry_after=None)
+
+    upstream.tree |= {"/dedicatedCloud/well/task": [1], f"{SERVICE}/user": [7]}
+    async with opened(upstream.account()) as api:
+        hanging = [
+            asyncio.create_task(api._run(Call("GET", f"{SERVICE}/task"), hang, urgent=False))
+            for _ in range(4 * THREADS)
+        ]
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(20):
+            assert await api.get("/dedicatedCloud/well/task") == [1]
+            assert await api.get(f"{SERVICE}/user", urgent=True) == [7]
+        go.set()
+        await asyncio.gather(*hanging)
 
 
 async def test_callers_headers_are_left_alone(upstream: Upstream) -> None:

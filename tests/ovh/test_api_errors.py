@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import shutil
 import socket
@@ -219,6 +220,60 @@ async def test_time_out(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> 
     assert isinstance(error, OvhTimeoutError)
     assert isinstance(error, UpstreamTimeoutError)
     assert error.status == 504
+
+
+_OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        _OK,
+        _OK + b"Content-Length: 99999\r\n\r\n",
+        _OK + b"Transfer-Encoding: chunked\r\n\r\nfff\r\n",
+    ],
+    ids=["headers", "body", "chunk"],
+)
+async def test_an_answer_that_drips_is_cut(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch, begin: bytes
+) -> None:
+    """No single read ever runs out of time, and yet the call ends and its thread is free."""
+    monkeypatch.setattr(wire, "ANSWER_TIME_S", 0.5)
+    over = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        while not over.is_set():
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(begin)
+                while not over.wait(0.02):
+                    connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,), daemon=True)
+        thread.start()
+        account = upstream.account(api_url=f"http://127.0.0.1:{server.getsockname()[1]}/1.0")
+        async with opened(account) as api:
+            for _ in range(2):
+                error = await failing(api)
+                assert isinstance(error, OvhTimeoutError)
+        over.set()
+        with socket.create_connection(server.getsockname()):
+            thread.join(5)
+
+
+async def test_closing_ends_a_call_that_hangs(upstream: Upstream) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        account = upstream.account(api_url=f"http://127.0.0.1:{silent.getsockname()[1]}/1.0")
+        async with opened(account) as api:
+            asked = asyncio.create_task(api.get("/x"))
+            accepted, _ = await asyncio.to_thread(silent.accept)
+            with accepted:
+                assert await asyncio.to_thread(accepted.recv, 4)
+                await api.close()
+                with pytest.raises((OvhError, UnavailableError)):
+                    await asked
 
 
 async def test_body_that_breaks_off(upstream: Upstream) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from bridge.ovh.errors import OvhRateLimitedError
 from bridge.ovh.throttle import Throttle
 from tests.ovh.calling import opened
 from tests.ovh.upstream import FakeTime, Upstream
@@ -54,6 +55,21 @@ async def test_clock_set_back_stops_nobody_for_long() -> None:
     for _ in range(60):
         await throttle.take()
     assert clock.now - started < 200
+
+
+async def test_whoever_waits_is_told_of_a_long_pause(upstream: Upstream) -> None:
+    upstream.tree["/x"] = 1
+    async with opened(upstream.account()) as api:
+        upstream.fault("/1.0/x", 429, b"{}", headers={"Retry-After": "3600"})
+        with pytest.raises(OvhRateLimitedError):
+            await api.get("/x")
+        asked = len(upstream.calls)
+        with pytest.raises(OvhRateLimitedError, match="asked again in 30 s") as told:
+            await api.get("/x", urgent=True)
+        assert (told.value.status, told.value.retry_after) == (503, 30)
+        assert len(upstream.calls) == asked
+        assert await api.get("/x") == 1  # who has time waits
+        assert await api.get("/x", urgent=True) == 1
 
 
 async def test_calls_wait_for_the_rate(upstream: Upstream) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from bridge.ovh.api import OvhApi
+from bridge.ovh.errors import OvhTimeoutError
 from bridge.ovh.poll import EXPIRED_S, SLOW_S
+from bridge.ovh.reader import TOO_LATE
 from tests.ovh.upstream import AS, CK, FakeTime, Upstream
 from tests.ovh.watching import NOW, D, S, furnish, only_place, only_service, watching
 
@@ -64,6 +68,34 @@ async def test_each_part_fails_by_itself(
         if kind != "hosts":
             assert place.hosts[1].value.cpu_used == 5
         upstream.faults.clear()
+        await inventory.poll()
+        assert only_service(inventory).state == "ok"
+
+
+async def test_a_poll_that_runs_out_of_time_again_and_again_is_given_up(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All parts of it would take many minutes, in which nobody is told that anything is wrong."""
+    furnish(upstream)
+    async with watching(upstream.account()) as (inventory, clock):
+        await inventory.poll()
+        call = OvhApi._call
+        late: list[str] = []
+
+        async def runs_out(self: OvhApi, method: str, path: str, **how: Any) -> Any:
+            if path.startswith(f"{D}/"):
+                late.append(path)
+                raise OvhTimeoutError(f"GET {path}: OVHcloud did not answer in time", path=path)
+            return await call(self, method, path, **how)
+
+        monkeypatch.setattr(OvhApi, "_call", runs_out)
+        clock.now += SLOW_S + 1
+        await inventory.poll()
+        assert len(late) == TOO_LATE
+        assert only_service(inventory).state == "failed"
+        assert "did not answer in time" in (only_service(inventory).problem or "")
+        assert len(only_place(inventory).vms) == 3
+        monkeypatch.undo()
         await inventory.poll()
         assert only_service(inventory).state == "ok"
 

@@ -380,6 +380,30 @@ async def test_polls_are_recorded_in_the_background(monkeypatch: pytest.MonkeyPa
     assert [event["event"] for event in events] == ["recorder_failed"]
 
 
+async def test_at_the_end_what_was_heard_is_recorded() -> None:
+    """Whether it waited, was just being written, or had failed before."""
+    held = asyncio.Event()
+
+    class Slow(MemoryRecording):
+        async def write(self, batch: PointBatch, eras: Sequence[LabelEra] = ()) -> None:
+            held.set()
+            await asyncio.sleep(0.05)
+            await super().write(batch, eras)
+
+    recording = Slow()
+    recorder = recorder_of(recording)
+    running = asyncio.create_task(recorder.run())
+    for cell in range(3):
+        recorder.hear(poll(busy(), at=START + 120 * cell))
+    await held.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert not recording.series
+    await recorder.finish()
+    assert list(recording.of(CPU)) == [stamp_ms(START + 120 * cell, 120.0) for cell in range(3)]
+    assert recorder.state.lost_polls == 0
+
+
 async def test_polls_that_nobody_takes_are_limited() -> None:
     recorder = recorder_of(MemoryRecording())
     for n in range(WAITING_POLLS + 3):

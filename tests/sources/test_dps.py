@@ -58,6 +58,16 @@ def test_stamps_ascend(elements: list[dict[str, Any]]) -> None:
         assert all(math.isfinite(v) for v in series.values)
 
 
+@pytest.mark.parametrize("count", [1, 3, 500])
+def test_of_two_values_for_a_stamp_the_last_counts_however_long_the_answer(count: int) -> None:
+    pairs = ",".join(
+        f'"{1_700_000_000 + at}":-1,"{1_700_000_000 + at}":{at}' for at in range(count)
+    )
+    (series,) = read_answer(f'[{{"tags":{{}},"dps":{{{pairs}}}}}]'.encode(), "x")
+    assert series.stamps.tolist() == [1_700_000_000 + at for at in range(count)]
+    assert series.values.tolist() == list(range(count))
+
+
 @pytest.mark.parametrize(
     "body",
     [

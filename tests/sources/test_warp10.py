@@ -265,14 +265,14 @@ async def test_wrong_answers(status: int, body: str, kind: str, words: str) -> N
             await source.buckets(EVERYTHING)
 
 
-@pytest.mark.parametrize("body", ["", "[\n\n]\n", "[]"])
+@pytest.mark.parametrize("body", ["[\n\n]\n", "[]"])
 async def test_an_empty_list(body: str) -> None:
     warp10 = Answering(200, body, {})
     async with source_over(warp10) as source:
         assert await source.lookup("lab.cap", ()) == ()
 
 
-@pytest.mark.parametrize("body", ["[\n{", "{}", "[1]", '[{"c":"lab.cap"}]', "null"])
+@pytest.mark.parametrize("body", ["", "[\n{", "{}", "[1]", '[{"c":"lab.cap"}]', "null"])
 async def test_a_list_that_is_none(body: str) -> None:
     warp10 = Answering(200, body, {})
     async with source_over(warp10) as source:

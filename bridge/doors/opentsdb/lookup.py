@@ -80,6 +80,7 @@ async def _answer(
     if count and len(found) > count:
         found = _varied(found, [key for key, value in selector.pairs if value == _ANY])
     page = found[first : first + count] if count else found[first:]
+    doorway.limits.require_rows(len(page), "series")
     answer: dict[str, Any] = {"type": "LOOKUP"}
     if selector.metric:
         answer["metric"] = selector.metric

@@ -40,6 +40,7 @@ async def answer_query(doorway: Doorway, ask: Ask) -> bytes:
     Raises:
         BadRequestError: Something asked for is not there; ``field`` names its place.
         PlacedError: A query failed.
+        TooMuchError: All answers together are too much.
     """
     history = await run_queries(doorway, [one for one in ask.queries if not one.is_live])
     answered = iter(history)
@@ -49,6 +50,7 @@ async def answer_query(doorway: Doorway, ask: Ask) -> bytes:
     ]
     global_notes = notes(doorway, ask.window) if ask.annotations else []
     points = sum(len(one.stamps_ms) for series, _ in parts for one in series)
+    doorway.limits.require_points(points)
     return json_list(await in_slices(_elements(ask, parts, global_notes), points))
 
 

@@ -42,6 +42,7 @@ async def suggest(doorway: Doorway, words: Mapping[str, Any], *, missing: str) -
         )
     limit = read_count(words, "max", "Unable to parse 'max' as a number")
     limit = limit if limit is not None and limit > 0 else DEFAULT_MAX
+    limit = min(limit, doorway.limits.max_rows)
     if kind == "metrics":
         found = await find_metrics(doorway, text, limit=limit)
         names = sorted(metric.name for metric in found)

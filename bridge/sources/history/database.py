@@ -106,12 +106,9 @@ class Database:
             cursor = connection.cursor()
             job = Job.current()
             try:
-                if job is not None:
-                    job.uses(cursor)
-                yield cursor
+                with contextlib.nullcontext() if job is None else job.using(cursor):
+                    yield cursor
             finally:
-                if job is not None:
-                    job.uses(None)
                 with contextlib.suppress(duckdb.Error):
                     cursor.close()
         except duckdb.Error as error:

@@ -108,8 +108,13 @@ class History:
         await asyncio.to_thread(self._store.open)
         self._workers = Workers()
 
+    async def interrupt_maintenance(self) -> None:
+        """Break off a step of maintenance, so that a write need not wait for its end."""
+        if self._workers is not None:
+            await self._workers.interrupt_step()
+
     async def close(self) -> None:
-        """Finish what is under way and close the store."""
+        """Finish what is under way, but for maintenance, and close the store."""
         workers, self._workers = self._workers, None
         if workers is not None:
             await asyncio.to_thread(workers.stop)

@@ -6,7 +6,9 @@ A question whose asker has gone is interrupted: it must not keep others waiting.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -20,6 +22,9 @@ ResultT = TypeVar("ResultT")
 #: Questions answered side by side; more wait.
 READERS = 4
 
+#: Seconds between two attempts to interrupt a step.
+AGAIN_S = 0.02
+
 
 class Interruptible(Protocol):
     """A connection whose query another thread can end."""
@@ -29,13 +34,13 @@ class Interruptible(Protocol):
 
 
 class Job:
-    """One question, and the connection it uses at the moment."""
+    """One question or step, and the connections it uses at the moment."""
 
     _here = threading.local()
 
     def __init__(self) -> None:
         self._state = threading.Lock()
-        self._used: Interruptible | None = None
+        self._used: list[Interruptible] = []
         self._stopped = False
 
     @classmethod
@@ -52,19 +57,25 @@ class Job:
         finally:
             Job._here.job = None
 
-    def uses(self, connection: Interruptible | None) -> None:
+    @contextlib.contextmanager
+    def using(self, connection: Interruptible) -> Iterator[None]:
         """Note what to interrupt; nobody wants the rest of a job that was stopped."""
         with self._state:
-            self._used = connection
-            if self._stopped and connection is not None:
+            if self._stopped:
                 raise UnavailableError("nobody waits for the answer any more")
+            self._used.append(connection)
+        try:
+            yield
+        finally:
+            with self._state:
+                self._used.remove(connection)
 
     def stop(self) -> None:
         """Interrupt the work."""
         with self._state:
             self._stopped = True
-            if self._used is not None:
-                self._used.interrupt()
+            for connection in self._used:
+                connection.interrupt()
 
 
 class Workers:
@@ -74,6 +85,7 @@ class Workers:
         self._readers = ThreadPoolExecutor(READERS, "history-read")
         self._long = ThreadPoolExecutor(1, "history-long")
         self._writer = ThreadPoolExecutor(1, "history-write")
+        self._step: Job | None = None
         self._stopped = False
 
     async def read(self, work: Callable[[], ResultT]) -> ResultT:
@@ -91,14 +103,39 @@ class Workers:
     async def write_in_steps(self, steps: Iterator[object]) -> None:
         """Run an iterator to its end; writes come in between its items."""
         end = object()
-        while await self.write(lambda: next(steps, end)) is not end:
+
+        def step() -> object:
+            self._step = Job()
+            try:
+                return self._step.run(lambda: next(steps, end))
+            finally:
+                self._step = None
+
+        while await self.write(step) is not end:
             pass
+
+    async def interrupt_step(self) -> None:
+        """Let a step that is under way fail: what it was to do is done another time."""
+        while self._interrupted():  # noqa: ASYNC110 -- in a thread, which can tell nobody
+            await asyncio.sleep(AGAIN_S)
 
     def stop(self) -> None:
         """End what is under way and take nothing more."""
         self._stopped = True
+        while self._interrupted():
+            time.sleep(AGAIN_S)
         for pool in (self._readers, self._long, self._writer):
             pool.shutdown(cancel_futures=True)
+
+    def _interrupted(self) -> bool:
+        """Interrupt the step under way; return whether there was one.
+
+        Once is not enough: between two queries of a step nothing can be interrupted.
+        """
+        step = self._step
+        if step is not None:
+            step.stop()
+        return step is not None
 
     async def _interruptible(
         self, pool: ThreadPoolExecutor, work: Callable[[], ResultT]

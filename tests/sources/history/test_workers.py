@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from bridge.errors import BadRequestError, UnavailableError
 from bridge.model import PointBatch, SeriesKey
-from bridge.sources.history import History, maintenance
+from bridge.sources.history import History, maintenance, merging
 from bridge.sources.history import history as history_module
 from bridge.sources.history.workers import READERS
 from tests.sources.history.batches import batch, stored
@@ -18,6 +19,8 @@ from tests.sources.history.test_maintenance import DAY, MARCH, Clock
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from bridge.sources.history.database import Cursor
 
 
 async def test_questions_nobody_waits_for_are_interrupted(history: History) -> None:
@@ -56,6 +59,42 @@ async def test_what_is_under_way_ends_before_the_store_closes(folder: Path) -> N
         assert set((await stored(again)).get("vm-1", {})) == done
     with pytest.raises(UnavailableError, match="not open"):
         await history.stats()
+
+
+async def test_a_step_of_maintenance_does_not_keep_the_store_open(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step fails as if the process had been killed, and is done another time."""
+    points = [("vm-1", MARCH + at * 60_000, float(at)) for at in range(1_000)]
+    begun = threading.Event()
+
+    def endless(self: merging._Merge, cursor: Cursor, moved: int) -> None:
+        del moved
+        self._store.next_numbers(1)  # a connection inside a connection
+        begun.set()
+        cursor.execute(
+            "SELECT sum(a.range * b.range) FROM range(1e9::BIGINT) a, range(1e9::BIGINT) b"
+        )
+
+    history = History(folder, clock=Clock(MARCH + 3 * DAY))
+    await history.open()
+    await history.write(batch(points))
+    with monkeypatch.context() as patched:
+        patched.setattr(merging._Merge, "_renew", endless)
+        running = asyncio.create_task(history.maintain())
+        await asyncio.to_thread(begun.wait)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        waiting = asyncio.create_task(history.write(batch([("vm-2", MARCH, 1.0)])))
+        await asyncio.sleep(0)
+        await history.interrupt_maintenance()
+        await waiting
+        await history.close()
+    async with History(folder, clock=Clock(MARCH + 3 * DAY)) as again:
+        assert (await again.maintain()).moved == len(points) + 1
+        found = await stored(again)
+        assert found["vm-1"] == {stamp: value for _, stamp, value in points}
+        assert found["vm-2"] == {MARCH: 1.0}
 
 
 async def test_many_late_points_wake_maintenance(
