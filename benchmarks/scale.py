@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.servers import Server
 from benchmarks.work import bridge_environment
 from bridge.catalog import Kind
-from bridge.demo.fleet import build_fleets
+from bridge.demo.fleet import SERVICE, build_fleet, build_fleets
 from bridge.demo.noise import smooth
 from bridge.demo.options import DemoOptions
 from bridge.model import PointBatch, SeriesKey
@@ -126,9 +126,17 @@ class Asker:
     ) -> tuple[int, bytes]:
         headers = {"Accept": accept, "Accept-Encoding": encoding}
         data = None if body is None else json.dumps(body)
-        self._connection.request("GET" if data is None else "POST", path, data, headers)
-        reply = self._connection.getresponse()
-        return reply.status, reply.read()
+        for last in (False, True):
+            try:
+                self._connection.request("GET" if data is None else "POST", path, data, headers)
+                reply = self._connection.getresponse()
+                return reply.status, reply.read()
+            except (http.client.BadStatusLine, ConnectionError):
+                # A connection that nobody used for a while is closed.
+                self._connection.close()
+                if last:
+                    raise
+        raise AssertionError
 
     def figures(self) -> dict[str, float]:
         """Its own figures: by name, those with labels added up."""
@@ -210,7 +218,7 @@ def measure(options: DemoOptions) -> Outcome:
             _polls(outcome, before, second, cpu_ms=server.cpu_ms() - cpu)
             outcome.tell("memory after two polls", server.resident_mb(), "MB")
             outcome.tell("on disk for a poll, before it is merged", _size_mb(history) - size, "MB")
-            _federate(outcome, asker, next(iter(build_fleets(options, started))))
+            _federate(outcome, asker, SERVICE)
             _questions(outcome, asker, options)
             outcome.tell("memory after the questions", server.resident_mb(), "MB")
             outcome.tell("memory, peak", server.peak_mb(), "MB")
@@ -279,9 +287,7 @@ def _federate(outcome: Outcome, asker: Asker, service: str) -> None:
 
 
 def _questions(outcome: Outcome, asker: Asker, options: DemoOptions) -> None:
-    fleets = build_fleets(options, time.time())
-    service = list(fleets)[-1]
-    place = fleets[service].places[0].label
+    service, place = SERVICE, build_fleet(options, time.time()).places[0].label
     now = int(time.time()) // 60 * 60
 
     def opentsdb(metric: str, minutes: int, tags: str, number: int) -> str:
@@ -355,7 +361,7 @@ def federate_alone(options: DemoOptions) -> Outcome:
         asker = Asker(server)
         _until_polled(asker, options, after=started)
         time.sleep(2)
-        _federate(outcome, asker, next(iter(build_fleets(options, started))))
+        _federate(outcome, asker, SERVICE)
     return outcome
 
 

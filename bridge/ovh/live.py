@@ -142,11 +142,20 @@ def live_rows(
     """
     by_name = {field.column.name: field for field in live_fields(kind)}
     matches = _matcher(kind, by_name, filters)
+    # Whole services and datacenters first: looking at every machine takes its time.
+    service, place = (_by_label(filters, key) for key in ("service", "datacenter"))
     return (
         row
-        for row in rows_of(snapshot, kind, now)
+        for row in rows_of(snapshot, kind, now, service=service, place=place)
         if (show_hidden or not row.hidden) and matches(row)
     )
+
+
+def _by_label(filters: Sequence[TagFilter], key: str) -> Callable[[str], bool]:
+    """Return whether a label's value can match the filters on it."""
+    own = [flt for flt in filters if flt.key == key]
+    matches = match_all(own)
+    return lambda text: matches({key: text})
 
 
 def _unknown(problem: str, name: str, names: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from bridge.catalog import DISKSPACE_USED, Kind
 from bridge.ovh.figures import added, age_s, finite, megabytes, percent
-from bridge.ovh.labels import datastore_labels, host_labels, vm_labels
+from bridge.ovh.label_tables import datastore_labels, host_labels, vm_labels
 from bridge.ovh.objects import Datastore, Host, Vm
 
 if TYPE_CHECKING:

@@ -10,27 +10,48 @@ from bridge.ovh.figures import totals
 from bridge.ovh.objects import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from bridge.ovh.objects import DatacenterInventory, Seen, ServiceInventory, Snapshot
 
 
-def rows_of(snapshot: Snapshot, kind: str, now: float) -> Iterator[Row[Any]]:
-    """Yield every object of one kind, hidden ones too, in no particular order."""
-    for service in snapshot.services.values():
-        match kind:
-            case "service":
-                yield _service_row(service, now)
-            case "task":
-                for task in service.tasks.values():
-                    place = service.datacenters.get(task.value.datacenter_id or -1)
-                    yield _row(task, service, place, now)
-            case _:
-                if kind == "filer":
-                    yield from (
-                        _row(seen, service, None, now) for seen in service.datastores.values()
-                    )
-                for datacenter in service.datacenters.values():
+def rows_of(
+    snapshot: Snapshot,
+    kind: str,
+    now: float,
+    *,
+    service: Callable[[str], bool] = lambda _: True,
+    place: Callable[[str], bool] = lambda _: True,
+) -> Iterator[Row[Any]]:
+    """Yield every object of one kind, hidden ones too, in no particular order.
+
+    Args:
+        snapshot: The inventory.
+        kind: The kind.
+        now: Epoch seconds, for ages.
+        service: Leaves out services by name, with all that is in them.
+        place: Leaves out what stands in datacenters with these labels.
+    """
+    for name, one in snapshot.services.items():
+        if service(name):
+            yield from _service_rows(one, kind, now, place)
+
+
+def _service_rows(
+    service: ServiceInventory, kind: str, now: float, wanted: Callable[[str], bool]
+) -> Iterator[Row[Any]]:
+    match kind:
+        case "service":
+            yield _service_row(service, now)
+        case "task":
+            for task in service.tasks.values():
+                place = service.datacenters.get(task.value.datacenter_id or -1)
+                yield _row(task, service, place, now)
+        case _:
+            if kind == "filer":
+                yield from (_row(seen, service, None, now) for seen in service.datastores.values())
+            for datacenter in service.datacenters.values():
+                if wanted(datacenter.label):
                     yield from _datacenter_rows(kind, service, datacenter, now)
 
 
