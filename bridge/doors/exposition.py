@@ -39,7 +39,7 @@ class Exposition:
 
     def __init__(self, families: Sequence[Family]) -> None:
         self.oldest: float | None = None
-        self._lines: dict[Family, list[str]] = {family: [] for family in families}
+        self._texts: dict[Family, list[str]] = {family: [] for family in families}
 
     def add(self, blocks: Iterable[Block]) -> Iterator[None]:
         """Enter the samples of objects, a column of some at each step."""
@@ -49,25 +49,27 @@ class Exposition:
                 self.oldest = min(block.oldest, self.oldest or block.oldest)
             if block.info is not None:
                 info, names = block.info
-                self._lines[info] += [
+                lines = [
                     f"{info.name}{{{one}{',' if more else ''}{labels(more)}}} 1.0\n"
                     for one, more in zip(whose, names, strict=True)
                 ]
+                self._texts[info].append("".join(lines))
             for family, more, values in block.columns:
-                end = f",{labels(more)}}}" if more else "}"
-                self._lines[family] += [
-                    f"{family.name}{{{one}{end} {value}\n"
+                start, end = f"{family.name}{{", f",{labels(more)}}}" if more else "}"
+                lines = [
+                    f"{start}{one}{end} {value}\n"
                     for one, value in zip(whose, values, strict=True)
                     if value is not None
                 ]
+                self._texts[family].append("".join(lines))
                 yield
 
     def text(self, *, openmetrics: bool) -> Iterator[bytes]:
         """Yield the families that have samples."""
-        for family, lines in self._lines.items():
-            if lines:
+        for family, texts in self._texts.items():
+            if any(texts):
                 # What is no text (half a surrogate pair) must not cost the whole answer.
-                yield (head(family, openmetrics=openmetrics) + "".join(lines)).encode(
+                yield (head(family, openmetrics=openmetrics) + "".join(texts)).encode(
                     "utf-8", "replace"
                 )
         if openmetrics:
