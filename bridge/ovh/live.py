@@ -21,7 +21,7 @@ from bridge.ovh.order import natural_key
 from bridge.ovh.rows import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from bridge.ovh.objects import Snapshot
     from bridge.ovh.order import NaturalKey
@@ -135,15 +135,21 @@ def live_rows(
     *,
     now: float = 0.0,
     show_hidden: bool = False,
+    within: Container[str] | None = None,
 ) -> Iterator[Row[Any]]:
     """Return a kind's objects themselves; arguments and errors as ``live_table``.
 
-    Without ``now`` every age is 0.
+    Without ``now`` every age is 0. Where ``within`` is given, objects of datacenters whose
+    label is not in it are left out.
     """
     by_name = {field.column.name: field for field in live_fields(kind)}
     matches = _matcher(kind, by_name, filters)
     # Whole services and datacenters first: looking at every machine takes its time.
-    service, place = (_by_label(filters, key) for key in ("service", "datacenter"))
+    service, matching = (_by_label(filters, key) for key in ("service", "datacenter"))
+
+    def place(label: str) -> bool:
+        return (within is None or label in within) and matching(label)
+
     return (
         row
         for row in rows_of(snapshot, kind, now, service=service, place=place)
