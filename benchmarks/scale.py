@@ -316,8 +316,8 @@ def _questions(outcome: Outcome, asker: Asker, options: DemoOptions) -> None:
         outcome.tell(f"{name}, processor", statistics.median(busy), "ms")
 
     cpu, ready = RECORDED[Kind.VM]
-    ask("panel: clusters of a service, 6 h", cpu, 360, f"service={service},cluster=*")
-    ask("panel: clusters of all services, 6 h", cpu, 360, "service=*,cluster=*")
+    ask("panel: clusters of a service, 6 h", cpu, 360, f"servicename={service},cluster=*")
+    ask("panel: clusters of all services, 6 h", cpu, 360, "servicename=*,cluster=*")
     ask("rule: machines of a datacenter, 15 min", ready, 15, f"datacenter={place},vm=*")
     ask("rule: machines of all services, 15 min", ready, 15, "datacenter=*,vm=*")
     ask("rule: all datastores, 30 min", RECORDED[Kind.DATASTORE][0], 30, "datacenter=*,datastore=*")
