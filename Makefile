@@ -9,6 +9,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 ARGS ?=
 # How long the cache's invariants are tried in make soak.
 STEPS ?= 1000000
+# Processes that run the tests.
+WORKERS ?= 2
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
@@ -33,7 +35,7 @@ demo: $(VENV)/.runtime
 	@exec $(BIN)/python -m bridge demo --port $(PORT) $(ARGS)
 
 test: $(VENV)/.development $(NODE)/node_modules/.package-lock.json
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
+import tempfile
 import time
 import tracemalloc
 from collections import defaultdict
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -31,11 +34,11 @@ from bridge.engine.grids import Grid
 from bridge.engine.needs import Need
 from bridge.engine.rosters import Roster
 from bridge.engine.shelves import Rules, Shelves
-from bridge.model import BucketFunction
+from bridge.model import BucketFunction, PointBatch, SeriesKey
+from bridge.sources.history import History, Retention
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
 #: How slow the front end is made, for each sub-query, in milliseconds.
 DELAYS = (0, 50, 200)
@@ -67,6 +70,12 @@ def panel(stage: Stage, python: Path | None) -> list[Verdict]:
                 seen[name].append(runs[name](span))
                 if name == "bridge, cold":
                     seen["bridge, same again"].append(runs[name](span))
+                    body = ask_bridge(span, stage.machines)
+                    bridge.post("/query", body, accepts="gzip")
+                    time.sleep(0.1)  # it is compressed beside the work
+                    seen["bridge, same again, as gzip"].append(
+                        bridge.post("/query", body, accepts="gzip")
+                    )
         peak_mb = bridge.peak_mb()
     found = {name: Times(tuple(one.wall_ms for one in own)) for name, own in seen.items()}
     cpu = {name: Times(tuple(one.cpu_ms for one in own)) for name, own in seen.items()}
@@ -298,6 +307,63 @@ def variables(_: Stage, __: Path | None) -> list[Verdict]:
     return [_stall("variables", stalls)]
 
 
+def history_only(stage: Stage, python: Path | None) -> list[Verdict]:
+    """The panel from the bridge's own recording, without any history of OVHcloud's."""
+    seen: dict[str, list[float]] = defaultdict(list)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        with stage.bridge() as bridge:
+            answers = [
+                bridge.post("/query", ask_bridge(span, stage.machines)).body for span in stage.spans
+            ]
+        asyncio.run(_record(folder, answers))
+        own = {"VSCOPE_HISTORY_DIR": str(folder), "VSCOPE_HISTORY_ORDER": '["recording"]'}
+        bridge = stack.enter_context(stage.bridge("history-bridge", **own))
+        bridge.post("/query", ask_bridge(stage.spans[0], stage.machines))
+        peer = stack.enter_context(stage.peer(python)) if python else None
+        for span in stage.spans[1:]:
+            body = ask_bridge(span, stage.machines)
+            first = bridge.post("/query", body)
+            if points(first.body) != SERIES * POINTS:
+                raise SystemExit(f"{points(first.body):,} points of the recording")
+            seen["recording, cold"].append(first.wall_ms)
+            seen["recording, same again"].append(bridge.post("/query", body).wall_ms)
+            if peer is not None:
+                name = "grafana-pandas-datasource, from memory"
+                seen[name].append(peer.post("/query", ask_peer(span)).wall_ms)
+        peak_mb = bridge.peak_mb()
+    found = {name: Times(tuple(times)) for name, times in seen.items()}
+    cold = found["recording, cold"].median
+    print(f"History only: {SERIES} series x {POINTS:,} points of the recording")
+    rows = [(name, time, f"{time.median / cold:.2f}") for name, time in found.items()]
+    table(("", "time", "cold = 1"), rows)
+    print(f"bridge: {peak_mb:.0f} MB at most\n")
+    return []
+
+
+async def _record(folder: Path, answers: Sequence[bytes]) -> None:
+    """Record the points of panels."""
+    now = time.time()
+    async with History(folder, Retention(400, 400, 1826), clock=lambda: now) as history:
+        for answer in answers:
+            series = orjson.loads(answer)
+            keys = [
+                SeriesKey(METRIC, tuple((key, one["tags"][key]) for key in ("datacenter", "vm")))
+                for one in series
+            ]
+            pairs = np.array([one["datapoints"] for one in series], dtype=np.float64)
+            count, many = pairs.shape[:2]
+            await history.write(
+                PointBatch(
+                    tuple(keys),
+                    np.repeat(np.arange(count, dtype=np.int32), many),
+                    pairs[:, :, 1].ravel().astype(np.int64),
+                    pairs[:, :, 0].ravel(),
+                )
+            )
+        await history.maintain(everything=True)
+
+
 def growth(stage: Stage, python: Path | None) -> list[Verdict]:
     """Ten times the series, and ten times the range."""
     del python
@@ -431,6 +497,7 @@ ALL: Mapping[str, Callable[[Stage, Path | None], list[Verdict]]] = MappingProxyT
         "viewers": viewers,
         "rules": rules,
         "variables": variables,
+        "history only": history_only,
         "growth": growth,
         "memory": memory,
     }

@@ -229,7 +229,7 @@ def bridge(name: str, simulator: Server, **settings: str) -> Server:
 async def run(servers: tuple[Server, Server, Server], seconds: float, rate: float) -> Tally:
     tally = Tally()
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=1),
+        connector=aiohttp.TCPConnector(limit=100),
         timeout=aiohttp.ClientTimeout(60),
         headers={"Content-Type": "application/json"},
     ) as session:

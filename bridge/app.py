@@ -18,11 +18,23 @@ from bridge.catalog import catalogue
 from bridge.chores import Chores
 from bridge.control import serve_control
 from bridge.doors import annotations as annotations_door
-from bridge.doors import federate, measure, opentsdb, operations, query, rows, simplejson, simpod
+from bridge.doors import (
+    federate,
+    measure,
+    openapi,
+    opentsdb,
+    operations,
+    query,
+    rows,
+    simplejson,
+    simpod,
+)
 from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.compression import CompressionMiddleware
-from bridge.doors.doorway import Doorway, Limits, finished_answers
+from bridge.doors.doorway import Doorway, Limits
+from bridge.doors.finished import finished_answers
 from bridge.doors.guard import GuardMiddleware
+from bridge.doors.headers import HeadersMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
 from bridge.doors.measure import MeasureMiddleware
 from bridge.doors.page import Site
@@ -303,6 +315,7 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
             *operations.routes(bridge.readiness, site.home),
             *site.routes(),
             *measure.routes(registry),
+            *openapi.routes(),
             *query.routes(doorway),
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
@@ -313,6 +326,7 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
         ],
         middleware=[
             Middleware(MeasureMiddleware, registry=registry),
+            Middleware(HeadersMiddleware, hsts_s=settings.hsts_s),
             Middleware(GuardMiddleware, deadline_s=settings.deadline_s),
             *_compression(settings.compress_min_bytes),
             Middleware(

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 OWN_LOGGERS = ("bridge",)
 """The loggers that, with those below them, may write below ``warning``."""
 
+#: What an event may say in several lines.
+_SEVERAL_LINES = frozenset({"exception", "stack"})
+
 _CREDENTIALS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(\w+://)[^/\s@'\"]+@"), r"\1***@"),
     (re.compile(r"\b(bearer|basic)\s+[\w.+/=~-]{6,}", re.IGNORECASE), r"\1 ***"),
@@ -42,6 +45,15 @@ def redact(text: str) -> str:
     for pattern, replacement in _CREDENTIALS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def escaped(text: str) -> str:
+    """Return ``text`` with line ends, control characters and the like written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
 
 
 def configure_logs(
@@ -74,7 +86,7 @@ def configure_logs(
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             # Tracebacks become text here: the renderer's own would show local variables.
             structlog.processors.format_exc_info,
-            _redact_event,
+            _safe_event,
             renderer,
         ],
     )
@@ -112,5 +124,16 @@ def _quiet(own: tuple[str, ...]) -> Callable[[logging.LogRecord], bool]:
     return allowed
 
 
-def _redact_event(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
+def _safe_event(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Blot out credentials, and keep what others wrote from looking like lines of its own."""
+    return {
+        key: _safe(key, redact(value)) if isinstance(value, str) else value
+        for key, value in event.items()
+    }
+
+
+def _safe(key: str, text: str) -> str:
+    if key not in _SEVERAL_LINES:
+        return escaped(text)
+    # Indented: what an exception quotes must not begin a line.
+    return "\n".join(f"    {escaped(line)}" for line in text.split("\n"))

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 
+#: Seconds for which an idle connection stays open: longer than Grafana keeps one (90), so
+#: that it never sends a question into a connection that is being closed.
+KEEP_ALIVE_S = 120
+
+
 class ListenError(Exception):
     """The address cannot be listened on; the text says which and why."""
 
@@ -157,6 +162,7 @@ def serve(
         server_header=False,
         proxy_headers=bool(trusted_proxies),
         forwarded_allow_ips=list(trusted_proxies),
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=patience_s,
         ssl_context_factory=None if tls is None else (lambda *_: tls),
     )

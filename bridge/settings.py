@@ -93,6 +93,13 @@ class Settings(BaseSettings):
     tls_key: FilePath | None = Field(
         default=None, description="PEM file with the private key of `tls_certificate`."
     )
+    hsts_s: int = Field(
+        default=0,
+        ge=0,
+        le=63_072_000,
+        description="Seconds for which browsers that came by HTTPS shall ask this host name, at "
+        "any port, by HTTPS only (`Strict-Transport-Security`); 0 does not ask for it.",
+    )
     trusted_proxies: tuple[str, ...] = Field(
         default=(),
         description="Addresses or networks of reverse proxies whose `X-Forwarded-For` and "
@@ -275,8 +282,8 @@ class Settings(BaseSettings):
     compress_min_bytes: int = Field(
         default=0,
         ge=0,
-        description="Answers of at least so many bytes go out as gzip, to clients that accept "
-        "it; 0 for never. Worth it over slow lines only.",
+        description="Answers of at least so many bytes go out as gzip at once, to clients that "
+        "accept it; 0 for never. Answers that repeat are compressed anyway.",
     )
 
     @classmethod

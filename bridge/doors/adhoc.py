@@ -32,7 +32,7 @@ _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     "<": lambda cell, limit: cell < limit,
     ">": lambda cell, limit: cell > limit,
 }
-_OPERATORS = (*_EXACT, *_PATTERN, *_COMPARE)
+OPERATORS = (*_EXACT, *_PATTERN, *_COMPARE)
 _FLAGS = re.compile(r"\(\?([aimsux]+)\)")
 
 
@@ -81,9 +81,9 @@ def _read_one(one: Any, field: str) -> AdHoc | None:
         return None
     if not isinstance(key, str):
         raise BadRequestError(f"expected a text, found {kind_of(key)}", field=f"{field}.key")
-    if operator not in _OPERATORS:
+    if operator not in OPERATORS:
         raise BadRequestError(
-            f"there is no operator {shown(operator)} (accepted: {' '.join(_OPERATORS)})",
+            f"there is no operator {shown(operator)} (accepted: {' '.join(OPERATORS)})",
             field=f"{field}.operator",
         )
     several = one.get("values") if operator.endswith("|") else None

@@ -17,6 +17,7 @@ import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 from cachetools import LRUCache
+from pydantic import SecretBytes
 
 from bridge.doors.http import JsonResponse, error_body
 
@@ -44,14 +45,15 @@ class Presented:
     """What a client shows: its name (None for a bearer token) and its secret."""
 
     name: bytes | None
-    secret: bytes
+    secret: SecretBytes
 
     @property
     def whole(self) -> bytes:
         """Both as one text; a name holds no colon."""
+        secret = self.secret.get_secret_value()
         if self.name is None:
-            return b"bearer " + self.secret
-        return b"basic " + self.name + b":" + self.secret
+            return b"bearer " + secret
+        return b"basic " + self.name + b":" + secret
 
 
 class Admission:
@@ -109,7 +111,8 @@ class Admission:
         if not compared:
             return False
         async with self._hashing:
-            right = await asyncio.to_thread(self._any_verifies, compared, presented.secret)
+            secret = presented.secret.get_secret_value()
+            right = await asyncio.to_thread(self._any_verifies, compared, secret)
         # Whoever was replaced while the hash was computed is not admitted any more.
         if not right or not hashes or hashes != self._hashes(presented):
             return False
@@ -169,10 +172,11 @@ class AuthMiddleware:
 def _plain(credentials: Iterable[Credential]) -> Iterable[bytes]:
     for credential in credentials:
         if credential.password is not None:
-            secret = credential.password.get_secret_value().encode()
+            secret = SecretBytes(credential.password.get_secret_value().encode())
             yield Presented(credential.name.encode(), secret).whole
         if credential.token is not None:
-            yield Presented(None, credential.token.get_secret_value().encode()).whole
+            secret = SecretBytes(credential.token.get_secret_value().encode())
+            yield Presented(None, secret).whole
 
 
 def _presented(scope: Scope) -> Presented | None:
@@ -184,12 +188,12 @@ def _presented(scope: Scope) -> Presented | None:
     rest = rest.strip()
     match scheme.lower():
         case b"bearer":
-            return Presented(None, rest)
+            return Presented(None, SecretBytes(rest))
         case b"basic":
             try:
                 name, colon, secret = base64.b64decode(rest, validate=True).partition(b":")
             except (binascii.Error, ValueError):
                 return None
-            return Presented(name, secret) if colon else None
+            return Presented(name, SecretBytes(secret)) if colon else None
         case _:
             return None

@@ -1,8 +1,9 @@
 """Answers as gzip, for clients at the far end of a slow line.
 
-In a local network compressing takes longer than it saves (docs/performance.md), so it is off
-unless a setting turns it on. ISA-L needs a tenth of zlib's time for almost the same size
-(reference: performance 1); where it has no wheel, zlib's fastest level serves.
+In a local network compressing while a client waits takes longer than it saves
+(docs/performance.md), so that is off unless a setting turns it on. ISA-L needs a tenth of
+zlib's time for almost the same size (reference: performance 1); where it has no wheel, zlib's
+fastest level serves.
 """
 
 from __future__ import annotations

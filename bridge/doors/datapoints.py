@@ -1,22 +1,23 @@
 """Points to JSON bytes, without one Python object a point.
 
-``[[value, stamp], ...]``: the column of values is encoded by orjson as a whole (shortest
-exact floats, NaN and infinities as null), cut at its commas, and set between the texts of
-the stamps, which the series of one answer mostly share (reference: performance 1, which
-measured the way with one list a point two to seven times slower).
+``[[value, stamp], ...]``: the values are encoded by orjson as a whole (shortest exact
+floats, NaN and infinities as null), and set between the texts of the stamps, which the
+series of one answer mostly share (reference: performance 1, which measured the way with one
+list a point two to seven times slower).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -68,17 +69,17 @@ def _same(one: Stamps, other: Stamps) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Axis:
     """What the series of one time axis share.
 
     Attributes:
         holes: Where nulls go.
-        texts: The pieces of the answer: a bracket, then values, to be set, and stamps in turn.
+        stamps: What stands behind each value, ``,1700000000000],[``; all of one length.
     """
 
     holes: NDArray[np.intp]
-    texts: list[bytes]
+    stamps: NDArray[np.void]
 
 
 class DatapointsEncoder:
@@ -94,20 +95,25 @@ class DatapointsEncoder:
     def __init__(self, *, step_ms: int = 0, tolerance_ms: int = 0) -> None:
         self._axes = Axes(partial(_axis, step_ms=step_ms, longest_ms=step_ms + tolerance_ms))
 
-    def encode(self, stamps_ms: Stamps, values: Values) -> bytes:
-        """Return ``[[value|null, stamp], ...]`` as JSON.
+    def encode(self, series: Iterable[tuple[Stamps, Values]]) -> Iterator[bytes | memoryview]:
+        """Yield ``[[value|null, stamp], ...]`` as JSON, one for each series.
 
         Args:
-            stamps_ms: Epoch milliseconds, ``int64``, ascending.
-            values: As many, ``float64``.
+            series: Epoch milliseconds (``int64``, ascending), and as many values
+                (``float64``). Neighbours of one time axis are encoded together.
         """
-        if not len(stamps_ms):
-            return b"[]"
-        axis = self._axes.of(stamps_ms)
-        if len(axis.holes):
-            values = np.insert(values, axis.holes, np.nan)
-        axis.texts[1::2] = column(values).split(b",")
-        return b"".join(axis.texts)
+        for axis, lines in groupby(series, lambda line: self._axis_of(line[0])):
+            if axis is None:
+                yield from (b"[]" for _ in lines)
+                continue
+            rows = (np.insert(row, axis.holes, np.nan) for _, row in lines)
+            if not len(axis.holes):
+                rows = (row for _, row in lines)
+            while block := list(islice(rows, max(1, _POINTS_AT_ONCE // len(axis.stamps)))):
+                yield from _set(block, axis.stamps)
+
+    def _axis_of(self, stamps_ms: Stamps) -> _Axis | None:
+        return self._axes.of(stamps_ms) if len(stamps_ms) else None
 
 
 def _axis(stamps_ms: Stamps, *, step_ms: int, longest_ms: int) -> _Axis:
@@ -116,11 +122,56 @@ def _axis(stamps_ms: Stamps, *, step_ms: int, longest_ms: int) -> _Axis:
         before = np.flatnonzero(np.diff(stamps_ms) > longest_ms)
         holes = before + 1
         stamps_ms = np.insert(stamps_ms, holes, stamps_ms[before] + step_ms)
-    stamps = column(stamps_ms).split(b",")
-    texts = [b"[["] * (2 * len(stamps) + 1)
-    texts[2::2] = [b"," + stamp + b"],[" for stamp in stamps]
-    texts[-1] = b"," + stamps[-1] + b"]]"
-    return _Axis(holes, texts)
+    texts = column(stamps_ms).split(b",")
+    width = max(map(len, texts))
+    # JSON allows spaces: stamps of fewer digits, before 2001, get some.
+    behind = b"".join(b",%b],[" % text.rjust(width) for text in texts)
+    return _Axis(holes, np.frombuffer(behind, dtype=f"V{width + 4}"))
+
+
+#: Points encoded between two turns of the event loop.
+_POINTS_AT_ONCE = 16_384
+#: The longest text of a float64, ``-2.2250738585072014e-308``.
+_LONGEST = 24
+
+
+def _set(rows: Sequence[Values], stamps: NDArray[np.void]) -> Iterator[memoryview]:
+    """Set the values of several series between the same stamps.
+
+    The values are encoded all at once. Each is then copied to its place with whatever stands
+    behind it, as many bytes as the longest number can have; the next value, and in the end
+    the stamps, overwrite what is too much. So every copy has the same length, and none needs
+    an object (docs/performance.md).
+    """
+    columns, width = len(stamps), stamps.itemsize
+    values = np.concatenate(rows)
+    points = len(values)
+    text = np.frombuffer(column(values) + bytes(_LONGEST), dtype=np.uint8)
+    length = len(text) - _LONGEST
+    ends = np.append(np.flatnonzero(text[:length] == _COMMA), length)
+    # Each text grows by what stands behind it, and each series by two brackets.
+    moved = np.arange(2, 2 + points * (width - 1), width - 1)
+    moved += np.arange(len(rows)).repeat(columns)
+    made = np.empty(length + points * (width - 1) + len(rows) + 1 + _LONGEST, dtype=np.uint8)
+    starts = np.append(0, ends[:-1] + 1)
+    _anywhere(made, _LONGEST)[starts + moved] = _anywhere(text, _LONGEST)[starts]
+    ends += moved
+    _anywhere(made, width)[ends] = np.tile(stamps, len(rows))
+    lasts = ends[columns - 1 :: columns] + width
+    firsts = np.append(0, lasts[:-1] - 1)
+    made[firsts] = made[firsts + 1] = _OPENING
+    made[lasts - 2] = _CLOSING
+    written = made.data
+    for first, last in zip(firsts.tolist(), (lasts - 1).tolist(), strict=True):
+        yield written[first:last]
+
+
+_COMMA, _OPENING, _CLOSING = b",[]"
+
+
+def _anywhere(text: NDArray[np.uint8], width: int) -> NDArray[np.void]:
+    """View a text as pieces of one length, one beginning at each byte."""
+    return np.ndarray(len(text) - width + 1, f"V{width}", text, strides=(1,))
 
 
 def column(numbers: Stamps | Values) -> bytes:

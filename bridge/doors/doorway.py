@@ -6,14 +6,19 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
-from bridge.remembered import Remembered
+from cachetools import LRUCache
+
+from bridge.doors.finished import finished_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
     from bridge.catalog import Metric
+    from bridge.doors.finished import Finished
     from bridge.model import Answer, Query, TagFilter
+    from bridge.ovh.choices import Choice
     from bridge.ovh.objects import Snapshot
+    from bridge.remembered import Remembered
     from bridge.settings import Settings
 
 
@@ -78,41 +83,6 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """An answer as it goes out.
-
-    Attributes:
-        body: JSON.
-        headers: What to say about it.
-        read_at: When the oldest of it that may still change was read, in monotonic seconds.
-        good_until: Until when it may be given again, in monotonic seconds.
-    """
-
-    body: bytes
-    headers: Mapping[str, str]
-    read_at: float
-    good_until: float
-
-
-def finished_answers(
-    room: int, timer: Callable[[], float] = time.monotonic
-) -> Remembered[Finished]:
-    """Return a cache of finished answers.
-
-    Args:
-        room: Bytes.
-        timer: Monotonic seconds.
-    """
-    return Remembered(
-        lambda answer: answer.good_until - timer(),
-        timer,
-        room=room,
-        size_of=lambda answer: len(answer.body) + 1_000,
-        holds=lambda answer, asked: bool(answer.headers) or answer.good_until >= asked,
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class Doorway:
     """Everything a JSON door needs.
 
@@ -123,6 +93,7 @@ class Doorway:
         clock: Epoch seconds.
         timer: Monotonic seconds.
         answers: What was answered, while it is good.
+        lists: Choices of template variables, by the inventory's version and the call.
     """
 
     engine: Queries
@@ -131,3 +102,4 @@ class Doorway:
     clock: Callable[[], float] = time.time
     timer: Callable[[], float] = time.monotonic
     answers: Remembered[Finished] = field(default_factory=lambda: finished_answers(0))
+    lists: LRUCache[Hashable, tuple[Choice, ...]] = field(default_factory=lambda: LRUCache(256))

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from bridge.doors.compression import accepts_gzip, gzipped
-from bridge.doors.doorway import Finished
 from bridge.doors.exposition import (
     OPENMETRICS_TYPE,
     TEXT_TYPE,
     Exposition,
     likes_openmetrics,
 )
+from bridge.doors.finished import Finished
 from bridge.doors.http import both
 from bridge.engine.lexemes import unknown
 from bridge.errors import BadRequestError, UnavailableError

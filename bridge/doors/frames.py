@@ -98,10 +98,12 @@ def elements(results: Sequence[Result], *, source_step_ms: int) -> Iterator[byte
             if notices and not result.named:
                 yield orjson.dumps(_table(result.ref_id, [], [], notices))
             encoder = _encoder(result.downsample, source_step_ms)
-            for one in result.named:
+            drawn_points = encoder.encode(
+                (one.series.stamps_ms, one.series.values) for one in result.named
+            )
+            for one, points in zip(result.named, drawn_points, strict=True):
                 head = _head(one, title_of[id(one)], notices)
                 notices = ()
-                points = encoder.encode(one.series.stamps_ms, one.series.values)
                 yield b"".join((orjson.dumps(head)[:-1], b',"datapoints":', points, b"}"))
 
 

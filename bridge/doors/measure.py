@@ -34,6 +34,7 @@ DOORS = frozenset(
         "history",
         "metric-payload-options",
         "metrics",
+        "openapi.json",
         "query",
         "readyz",
         "rows",

@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 
 from bridge.doors.adhoc import AdHoc, compare_rows, narrow_series, read_adhoc, split_live
 from bridge.doors.annotations import annotation_table, wants_annotations
+from bridge.doors.compression import accepts_gzip
 from bridge.doors.datapoints import json_list
-from bridge.doors.doorway import Finished
 from bridge.doors.fields import positive, read_window
+from bridge.doors.finished import Finished
 from bridge.doors.frames import Result, SeriesResult, TableResult, count_points, elements
 from bridge.doors.http import JsonResponse, PlacedError, both, clipped, kind_of, read_object
 from bridge.doors.in_order import in_order
@@ -83,16 +84,21 @@ def routes(doorway: Doorway) -> list[Route]:
     async def query(request: Request) -> Response:
         """Answer the visible targets of a panel, in their order."""
         body = await read_object(request, max_bytes=doorway.limits.max_body_bytes)
-        return await answer(doorway, body)
+        return await answer(doorway, body, gzip=accepts_gzip(request.headers))
 
     return both("/query", query, ["POST"])
 
 
-async def answer(doorway: Doorway, body: Mapping[str, Any]) -> JsonResponse:
+async def answer(doorway: Doorway, body: Mapping[str, Any], *, gzip: bool = False) -> JsonResponse:
     """Answer one data request; one failing target fails the whole answer.
 
     What one of several sources failed to give is left out: a notice at the panel and a
     ``Warning`` header say so.
+
+    Args:
+        doorway: Everything.
+        body: The request.
+        gzip: Whether the client reads gzip.
 
     Raises:
         BadRequestError: A part of the request cannot be read; ``field`` names it.
@@ -118,11 +124,11 @@ async def answer(doorway: Doorway, body: Mapping[str, Any]) -> JsonResponse:
         finished = await _finish(doorway, ask, questions)
     else:
         finished = await doorway.answers.get(key, lambda: _finish(doorway, ask, questions))
-    headers = dict(finished.headers)
+    content, headers = finished.give(gzip=gzip)
     age = int(doorway.timer() - finished.read_at)
     if age > 0 or finished.headers:
         headers["Age"] = str(age)
-    return JsonResponse(finished.body, headers=headers)
+    return JsonResponse(content, headers=headers)
 
 
 def _edition(doorway: Doorway, questions: Sequence[Question]) -> Hashable | None:

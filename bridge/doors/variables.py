@@ -5,6 +5,7 @@ Text that is no function searches the metric names, as a metric dropdown does.
 
 from __future__ import annotations
 
+import asyncio
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bridge.doors.doorway import Doorway
+    from bridge.ovh.objects import Snapshot
 
 #: The metric whose series list network cards.
 _NIC_METRIC = "vscope.host.net.tx"
@@ -75,7 +77,7 @@ async def run(doorway: Doorway, call: Call) -> tuple[Choice, ...]:
     if call.name in {"tag_values", "nics"}:
         return await _from_history(doorway, call)
     if call.name in _LISTINGS or call.name in {"services", "datacenters"}:
-        return _inventory(doorway, call)
+        return await _from_inventory(doorway, call)
     args = call.positional()
     return await _from_catalogue(doorway, call.name, args[0].text if args else "")
 
@@ -102,8 +104,18 @@ async def _from_history(doorway: Doorway, call: Call) -> tuple[Choice, ...]:
     return () if metric is None else await label_values(doorway, metric, key, filters)
 
 
-def _inventory(doorway: Doorway, call: Call) -> tuple[Choice, ...]:
-    snapshot, args = doorway.snapshot(), call.positional()
+async def _from_inventory(doorway: Doorway, call: Call) -> tuple[Choice, ...]:
+    """List objects; dashboards ask for the same lists again and again between two polls."""
+    snapshot = doorway.snapshot()
+    key = snapshot.version, call
+    found = doorway.lists.get(key)
+    if found is None:
+        found = doorway.lists[key] = await asyncio.to_thread(_objects, snapshot, call)
+    return found
+
+
+def _objects(snapshot: Snapshot, call: Call) -> tuple[Choice, ...]:
+    args = call.positional()
     place = args[0].filter if args else None
     if call.name == "services":
         return choices.services(snapshot)

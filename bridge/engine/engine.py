@@ -7,9 +7,10 @@ thread, so that the event loop stays free.
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from cachetools import LRUCache
 
 from bridge.catalog import CHANGING_LABELS, uncatalogued
 from bridge.engine.aggregate import aggregate
@@ -65,6 +66,18 @@ if TYPE_CHECKING:
     Labelled = tuple[Mapping[str, str], Line]
 
 
+#: Lists of labels kept, by metric and filters.
+_LOOKUPS = 64
+
+
+class _LookedUp(NamedTuple):
+    """What a look-up gave, and of what it was made."""
+
+    found: tuple[Mapping[str, str], ...]
+    labels: Enrichment
+    matching: tuple[Mapping[str, str], ...]
+
+
 class Engine:
     """OpenTSDB's semantics over one source.
 
@@ -98,6 +111,7 @@ class Engine:
         self._any_metric = any_metric
         self._labels: Enrichment | None = None
         self._relabelled = 0
+        self._looked_up: LRUCache[Hashable, _LookedUp] = LRUCache(_LOOKUPS)
 
     def metrics(self) -> Mapping[str, Metric]:
         """Return the known metrics by name."""
@@ -196,7 +210,8 @@ class Engine:
             )
             labelled = [part for parts in await in_slices(cutting, total) for part in parts]
         else:
-            labelled = [(labels.enrich(metric.kind, stored), line) for stored, line in fetched]
+            enriching = ((labels.enrich(metric.kind, stored), line) for stored, line in fetched)
+            labelled = await in_slices(enriching, len(fetched))
         selected = [(tags, line) for tags, line in labelled if matches(tags)]
         work = self._series(query, plan, selected, shaped=bool(moving))
         series = await in_slices(work, total)
@@ -219,8 +234,14 @@ class Engine:
         if pushed is None:
             return ()
         found = await self._source.lookup(metric, pushed)
-        enriched = (labels.enrich(known.kind, tags) for tags in found)
-        return tuple(tags for tags in enriched if matches(tags))
+        before = self._looked_up.get((metric, filters))
+        # Sources give the same objects again for as long as they remember them.
+        if before is not None and before.labels is labels and before.found == found:
+            return before.matching
+        enriching = (labels.enrich(known.kind, tags) for tags in found)
+        matching = tuple(filter(matches, await in_slices(enriching, len(found))))
+        self._looked_up[metric, filters] = _LookedUp(found, labels, matching)
+        return matching
 
     async def _fetch(
         self,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import structlog
+from pydantic import SecretStr
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -39,8 +40,6 @@ from bridge.ovh.wire import Reply, Shared, Wire
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
-
-    from pydantic import SecretStr
 
     from bridge.settings import Account
 
@@ -249,7 +248,7 @@ class OvhApi:
         token, lifetime = payload.get("access_token"), payload.get("expires_in")
         if not isinstance(token, str) or not token or not isinstance(lifetime, int | float):
             raise broke(call, "no access token in the answer", query_id=reply.query_id)
-        self._shared.bearer = token
+        self._shared.bearer = SecretStr(token)
         self._bearer_until = asked_at + max(lifetime - _BEARER_MARGIN_S, lifetime / 2)
 
     async def _exchange(self, call: Call, work: Callable[[], Reply], *, urgent: bool) -> Any:

@@ -8,7 +8,7 @@ unique; a text that several values share gets its value added.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bridge.engine.filters import compile_filter
@@ -193,14 +193,13 @@ def _choices(named: Iterable[tuple[str, str]]) -> tuple[Choice, ...]:
     for text, value in named:
         if value:
             texts[value].add(text or value)
-    choices = [
-        Choice(" / ".join(sorted(names, key=natural_key)), value) for value, names in texts.items()
-    ]
-    shared = Counter(choice.text for choice in choices)
+    joined = {
+        value: " / ".join(sorted(names, key=natural_key)) if len(names) > 1 else min(names)
+        for value, names in texts.items()
+    }
+    shared = Counter(joined.values())
     told = (
-        replace(choice, text=f"{choice.text} ({choice.value})")
-        if shared[choice.text] > 1 and choice.text != choice.value
-        else choice
-        for choice in choices
+        Choice(f"{text} ({value})" if shared[text] > 1 and text != value else text, value)
+        for value, text in joined.items()
     )
     return tuple(sorted(told, key=lambda choice: (natural_key(choice.text), choice.value)))

@@ -143,18 +143,15 @@ def live_rows(
     label is not in it are left out.
     """
     by_name = {field.column.name: field for field in live_fields(kind)}
-    matches = _matcher(kind, by_name, filters)
     # Whole services and datacenters first: looking at every machine takes its time.
     service, matching = (_by_label(filters, key) for key in ("service", "datacenter"))
 
     def place(label: str) -> bool:
         return (within is None or label in within) and matching(label)
 
-    return (
-        row
-        for row in rows_of(snapshot, kind, now, service=service, place=place)
-        if (show_hidden or not row.hidden) and matches(row)
-    )
+    found = rows_of(snapshot, kind, now, service=service, place=place)
+    rows = (row for row in found if show_hidden or not row.hidden)
+    return filter(_matcher(kind, by_name, filters), rows) if filters else rows
 
 
 def _by_label(filters: Sequence[TagFilter], key: str) -> Callable[[str], bool]:

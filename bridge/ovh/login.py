@@ -6,7 +6,7 @@ looked where the ``ovh`` package would look; from here on nothing is searched fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """One account's addresses and credential; secrets are kept out of its repr.
+    """One account's addresses and credential; no secret of it can be printed.
 
     Attributes:
         account: The account's name, for messages.
@@ -39,11 +39,11 @@ class Login:
     api_url: str
     token_url: str = ""
     application_key: str | None = None
-    application_secret: str | None = field(default=None, repr=False)
-    consumer_key: str | None = field(default=None, repr=False)
+    application_secret: SecretStr | None = None
+    consumer_key: SecretStr | None = None
     client_id: str | None = None
-    client_secret: str | None = field(default=None, repr=False)
-    proxy: str | None = field(default=None, repr=False)
+    client_secret: SecretStr | None = None
+    proxy: SecretStr | None = None
     ca_file: Path | None = None
 
     @property
@@ -51,12 +51,12 @@ class Login:
         """Whether calls carry a bearer token instead of a signature."""
         return self.client_id is not None
 
-    def redact(self, text: str, *more: str | None) -> str:
+    def redact(self, text: str, *more: SecretStr | None) -> str:
         """Return ``text`` with every secret of this login (and ``more``) blotted out."""
         secrets = (self.application_secret, self.consumer_key, self.client_secret, *more)
         for secret in secrets:
             if secret:
-                text = text.replace(secret, "***")
+                text = text.replace(secret.get_secret_value(), "***")
         return text
 
 
@@ -86,14 +86,10 @@ def login_of(
         api_url=api_url,
         token_url=token_url,
         application_key=account.application_key,
-        application_secret=_plain(account.application_secret),
-        consumer_key=_plain(account.consumer_key),
+        application_secret=account.application_secret,
+        consumer_key=account.consumer_key,
         client_id=account.client_id,
-        client_secret=_plain(account.client_secret),
-        proxy=_plain(proxy),
+        client_secret=account.client_secret,
+        proxy=proxy,
         ca_file=ca_file,
     )
-
-
-def _plain(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None

@@ -17,7 +17,7 @@ import re
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 import ovh
@@ -30,6 +30,8 @@ from bridge.ovh.errors import Call, OvhError, OvhTimeoutError, OvhUnreachableErr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pydantic import SecretStr
 
     from bridge.ovh.login import Login
 
@@ -53,7 +55,7 @@ class Shared:
     """
 
     delta_s: int | None = None
-    bearer: str | None = field(default=None, repr=False)
+    bearer: SecretStr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class _BearerSession:
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str], **options: Any
     ) -> requests.Response:
-        signed = {**headers, "Authorization": f"Bearer {self._shared.bearer}"}
+        signed = {**headers, "Authorization": f"Bearer {_plain(self._shared.bearer)}"}
         return self._session.request(method, url, headers=signed, **options)
 
 
@@ -111,14 +113,18 @@ class _Client(ovh.Client):  # type: ignore[misc]  # the package has no types
         self._shared = shared
         self._endpoint = login.api_url
         self._application_key = login.application_key
-        self._application_secret = login.application_secret
-        self._consumer_key = login.consumer_key
+        self._application_secret = _plain(login.application_secret)
+        self._consumer_key = _plain(login.consumer_key)
         self._client_id = login.client_id
-        self._client_secret = login.client_secret
+        self._client_secret = _plain(login.client_secret)
         self._oauth2 = _BearerSession(session, shared) if login.uses_oauth2 else None
         self._time_delta = None
         self._session = session
         self._timeout = TIMEOUT_S
+
+    def __reduce__(self) -> NoReturn:
+        # The package needs the secrets as plain text.
+        raise TypeError("holds secrets, which are not written anywhere")
 
     @property
     def time_delta(self) -> int:
@@ -189,7 +195,7 @@ class Wire:
                 data={
                     "grant_type": "client_credentials",
                     "client_id": self._login.client_id,
-                    "client_secret": self._login.client_secret,
+                    "client_secret": _plain(self._login.client_secret),
                     "scope": "all",
                 },
                 timeout=TIMEOUT_S,
@@ -215,8 +221,8 @@ class Wire:
             session.headers.update(
                 {"Accept": "application/json", "User-Agent": f"vscope-bridge/{__version__}"}
             )
-            if self._login.proxy:
-                session.proxies = {"http": self._login.proxy, "https": self._login.proxy}
+            if (proxy := _plain(self._login.proxy)) is not None:
+                session.proxies = {"http": proxy, "https": proxy}
             if self._login.ca_file is not None:
                 session.verify = str(self._login.ca_file)
             with self._sessions_lock:
@@ -224,6 +230,10 @@ class Wire:
             mine = (_Client(self._login, self._shared, session), session)
             self._local.mine = mine
         return mine
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
 
 
 def _read(call: Call, response: requests.Response, started: float) -> Reply:

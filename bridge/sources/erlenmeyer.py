@@ -29,7 +29,7 @@ from bridge.model import Buckets, FilterKind, PointRequest, Points
 from bridge.offload import in_slices
 from bridge.sources.columns import as_buckets, in_order, require_at_most
 from bridge.sources.dps import BYTES_PER_POINT, read_answer
-from bridge.sources.listings import Listings
+from bridge.sources.listings import Listings, text_tags
 from bridge.sources.metrics_platform import (
     FETCH_LIMIT,
     INTERNAL_LABEL,
@@ -186,10 +186,10 @@ class Erlenmeyer:
         try:
             results = orjson.loads(reply.body)["results"] or []
             return tuple(
-                {k: str(v) for k, v in result["tags"].items() if k != INTERNAL_LABEL}
+                {k: v for k, v in text_tags(result["tags"]).items() if k != INTERNAL_LABEL}
                 for result in results
             )
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        except (orjson.JSONDecodeError, KeyError, TypeError):
             raise UpstreamError(f"{self._name} answered a list of series that is none") from None
 
     async def _ask(

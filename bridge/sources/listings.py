@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cachetools import TTLCache
 
@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 #: Seconds the list of a metric's series is trusted. A series younger than this is missing
 #: only from lists, never from answers: fetches match by label, not by this list.
 LOOKUP_TTL_S = 120.0
+
+
+def text_tags(content: Any) -> dict[str, str]:
+    """Return an answer's tags, which are an object of texts.
+
+    Raises:
+        TypeError: They are something else.
+    """
+    if not isinstance(content, dict) or not all(isinstance(v, str) for v in content.values()):
+        raise TypeError("tags are an object of texts")
+    return content
 
 
 class Listings:

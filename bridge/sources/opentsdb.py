@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import orjson
+from pydantic import SecretStr
 
 from bridge.engine.filters import literal_unions, match_all
 from bridge.errors import BadRequestError, TooMuchError, UpstreamError, UpstreamTimeoutError
@@ -20,12 +21,10 @@ from bridge.model import FilterKind, Points, TagFilter
 from bridge.offload import in_slices
 from bridge.sources.columns import as_buckets, require_at_most
 from bridge.sources.dps import BYTES_PER_POINT, read_answer
-from bridge.sources.listings import Listings
+from bridge.sources.listings import Listings, text_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from pydantic import SecretStr
 
     from bridge.model import BucketRequest, Buckets, PointRequest
     from bridge.sources.upstream import Reply, Upstream
@@ -63,7 +62,8 @@ class OpenTsdb:
     ) -> None:
         self._upstream = upstream
         self._url = url.rstrip("/")
-        self._login = _login(user, password, token)
+        self._authorization = _login(user, password, token)
+        self._shown = tuple(filter(None, (password, token, self._authorization)))
         self._listings = Listings(self._look_up, clock)
 
     @property
@@ -130,9 +130,9 @@ class OpenTsdb:
             names = orjson.loads(reply.body)
         except orjson.JSONDecodeError:
             names = None
-        if not isinstance(names, list):
+        if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
             raise UpstreamError(f"{self.name} answered a list of metrics that is none")
-        return tuple(str(name) for name in names)
+        return tuple(names)
 
     async def _look_up(self, metric: str) -> tuple[Tags, ...]:
         return await self._looked_up(metric, use_meta=True) or await self._looked_up(
@@ -146,8 +146,8 @@ class OpenTsdb:
             return ()
         try:
             results = orjson.loads(self._accepted(reply).body)["results"] or ()
-            return tuple({str(k): str(v) for k, v in one["tags"].items()} for one in results)
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            return tuple(text_tags(one["tags"]) for one in results)
+        except (orjson.JSONDecodeError, KeyError, TypeError):
             raise UpstreamError(f"{self.name} answered a list of series that is none") from None
 
     async def _ask(
@@ -192,8 +192,16 @@ class OpenTsdb:
         )
 
     async def _send(self, method: str, path: str, body: bytes | None) -> Reply:
-        headers = {"Content-Type": "application/json", **self._login}
+        headers = {"Content-Type": "application/json"}
+        if self._authorization is not None:
+            headers["Authorization"] = self._authorization.get_secret_value()
         return await self._upstream.request(method, self._url + path, body=body, headers=headers)
+
+    def _redacted(self, text: str) -> str:
+        """Blot out what the server says of the credential it was shown."""
+        for shown in self._shown:
+            text = text.replace(shown.get_secret_value().removeprefix("Basic "), "***")
+        return text
 
     def _accepted(self, reply: Reply) -> Reply:
         """Return a good reply, or raise what a bad one means."""
@@ -203,7 +211,7 @@ class OpenTsdb:
                     f"{self.name} answered {reply.content_type} where JSON was expected"
                 )
             return reply
-        said = _message(reply)
+        said = self._redacted(_message(reply))
         if reply.status == 400 and said.startswith("No such name for 'metrics'"):
             raise BadRequestError(said, field="metric")
         if reply.status == 413:
@@ -217,13 +225,22 @@ class OpenTsdb:
         )
 
 
-def _login(user: str | None, password: SecretStr | None, token: SecretStr | None) -> dict[str, str]:
+def _readable(text: str) -> str:
+    """Return one line without control characters, cut to a sensible length."""
+    line = " ".join(text.split())
+    return "".join(char for char in line if char.isprintable())[:_LONGEST_MESSAGE]
+
+
+def _login(
+    user: str | None, password: SecretStr | None, token: SecretStr | None
+) -> SecretStr | None:
+    """Return what to say in the header ``Authorization``."""
     if token is not None:
-        return {"Authorization": f"Bearer {token.get_secret_value()}"}
+        return SecretStr(f"Bearer {token.get_secret_value()}")
     if user is None and password is None:
-        return {}
+        return None
     pair = f"{user or ''}:{password.get_secret_value() if password else ''}"
-    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+    return SecretStr(f"Basic {base64.b64encode(pair.encode()).decode()}")
 
 
 def _pushed(filters: Sequence[TagFilter]) -> list[dict[str, Any]]:
@@ -248,4 +265,4 @@ def _message(reply: Reply) -> str:
         message = orjson.loads(reply.body)["error"]["message"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return ""
-    return str(message).partition("\n")[0][:_LONGEST_MESSAGE]
+    return _readable(str(message).partition("\n")[0])

@@ -23,7 +23,7 @@ from bridge.model import Points
 from bridge.offload import in_slices
 from bridge.sources.columns import as_buckets, in_order, require_at_most, too_many_points
 from bridge.sources.gts import BYTES_PER_POINT, read_stack
-from bridge.sources.listings import Listings
+from bridge.sources.listings import Listings, text_tags
 from bridge.sources.metrics_platform import FETCH_LIMIT, INTERNAL_LABEL, ask_with_token
 from bridge.sources.warp10_errors import Reason, error_of, refusal_of
 from bridge.sources.warpscript import (
@@ -174,7 +174,7 @@ class Warp10:
             raise error_of(refusal, reply.status, self._name)
         try:
             return _listed(self._json(reply), metric)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError):
             raise UpstreamError(f"{self._name} answered a list of series that is none") from None
 
     async def _send(self, send: Callable[[VscopeToken], Awaitable[Reply]]) -> Reply:
@@ -202,13 +202,13 @@ def _listed(body: bytes, metric: str) -> tuple[Tags, ...]:
     """Return the labels in ``[{"c": class, "l": labels, ...}, ...]``.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: It is no such list.
+        ValueError, KeyError, TypeError: It is no such list.
     """
     listed = orjson.loads(body or b"[]")
     if not isinstance(listed, list):
         raise TypeError
     return tuple(
-        {k: str(v) for k, v in found["l"].items() if k != INTERNAL_LABEL}
+        {k: v for k, v in text_tags(found["l"]).items() if k != INTERNAL_LABEL}
         for found in listed
         if found["c"] == metric
     )

@@ -16,7 +16,8 @@ from bridge.catalog import catalogue
 from bridge.doors import annotations as annotations_door
 from bridge.doors import federate, opentsdb, operations, query, rows, simplejson, simpod
 from bridge.doors.auth import Admission, AuthMiddleware
-from bridge.doors.doorway import Doorway, Limits, finished_answers
+from bridge.doors.doorway import Doorway, Limits
+from bridge.doors.finished import finished_answers
 from bridge.doors.guard import GuardMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
 from bridge.doors.page import Site
@@ -42,7 +43,7 @@ from bridge.ovh.objects import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bridge.doors.doorway import Finished
+    from bridge.doors.finished import Finished
     from bridge.model import BucketRequest, PointRequest, Source, TagFilter
     from bridge.remembered import Remembered
     from bridge.settings import Credential

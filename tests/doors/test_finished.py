@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from bridge.doors.doorway import finished_answers
+from bridge.doors import finished
+from bridge.doors.finished import finished_answers
 from bridge.engine.cache import SeriesCache
 from bridge.engine.shelves import Rules
 from bridge.errors import UpstreamError
 from bridge.remembered import Remembered
 from tests.doors.conftest import panel
 from tests.doors.stand import CPU, MEM, NOW, MemorySource, make_app, small_company
+
+if TYPE_CHECKING:
+    import pytest
 
 
 class Stand:
@@ -194,3 +198,32 @@ async def test_when_nobody_waits_any_more_the_asking_ends() -> None:
     assert questions.ended == 1
     questions.gate.set()
     assert await coming == 2
+
+
+async def test_an_answer_that_repeats_goes_out_as_gzip_to_who_reads_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(finished, "WORTH_PACKING", 100)
+    stand = Stand()
+
+    async def ask(accepts: str) -> httpx.Response:
+        return await stand.client.post(
+            "/query", json=panel(CPU), headers={"Accept-Encoding": accepts}
+        )
+
+    plain = [await ask("gzip") for _ in range(2)]
+    assert all("Content-Encoding" not in one.headers for one in plain)
+    packed = plain[0]
+    for _ in range(200):
+        packed = await ask("gzip, deflate, br")
+        if "Content-Encoding" in packed.headers:
+            break
+        await asyncio.sleep(0.01)
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert packed.headers["Vary"] == "Accept-Encoding"
+    assert int(packed.headers["Content-Length"]) < len(packed.content)
+    other = await ask("br")
+    assert "Content-Encoding" not in other.headers
+    assert other.headers["Vary"] == "Accept-Encoding"
+    assert plain[0].content == plain[1].content == packed.content == other.content
+    assert stand.source.asked == [CPU]

@@ -104,7 +104,7 @@ def test_nothing_found_is_an_empty_list(get: Ask) -> None:
         ({"filters": "vm_name=not_literal_or(web01|gone)"}, {"vm-102", "vm-103"}),
         ({"service": SERVICE, "filters": "vm=vm-104"}, {"vm-104"}),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_filters(get: Ask, parameters: dict[str, Any], machines: set[str]) -> None:
     assert column(get(metric=CPU, **parameters), "vm") == machines

@@ -55,8 +55,9 @@ class Life:
             return
         self.world.store.turns = self.chance.choice((0, 1, 2, 5, 15))
         tasks = []
+        failures = self.world.store.failures
         for _ in range(self.chance.randint(2, 6)):
-            tasks.append(asyncio.create_task(self.world.query(self._slid())))
+            tasks.append(asyncio.create_task(self.world.query(self._slid(), failures=failures)))
             for _ in range(self.chance.randint(0, 3)):
                 await asyncio.sleep(0)
             if self.chance.random() < 0.2:  # what is on its way takes its time

@@ -216,9 +216,16 @@ class World:
             "m", START_MS + min(minutes) * 60_000, START_MS + max(minutes) * 60_000 + 1
         )
 
-    async def query(self, ask: Ask) -> str:
-        """Ask, and hold the answer against what the store knew; return what came of it."""
-        begun, failures = self.time.timer, self.store.failures
+    async def query(self, ask: Ask, *, failures: int | None = None) -> str:
+        """Ask, and hold the answer against what the store knew; return what came of it.
+
+        Args:
+            ask: The question.
+            failures: How many there had been when nothing was on its way: who joins a fetch
+                that has failed already, but not landed, fails with it.
+        """
+        begun = self.time.timer
+        failures = self.store.failures if failures is None else failures
         told: list[str] = []
         on_missing = told.append if ask.seen else None
         try:

@@ -14,7 +14,8 @@ from starlette.middleware import Middleware
 from bridge.credentials import Credential
 from bridge.doors import federate
 from bridge.doors.auth import Admission, AuthMiddleware
-from bridge.doors.doorway import Doorway, Limits, finished_answers
+from bridge.doors.doorway import Doorway, Limits
+from bridge.doors.finished import finished_answers
 from bridge.doors.guard import GuardMiddleware
 from bridge.ovh.objects import ServiceInventory, Snapshot
 from tests.doors.stand import DC1, NOW, SERVICE, small_company

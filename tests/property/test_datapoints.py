@@ -34,8 +34,12 @@ def test_points_are_pairs_of_value_and_integer_stamp(
     series: list[tuple[np.ndarray, np.ndarray]],
 ) -> None:
     encoder = DatapointsEncoder()
-    for stamps, values in [*series, *series]:
-        read = json.loads(encoder.encode(stamps, values))
+    # Neighbours that share an axis, and others between them.
+    asked = [*series, *((stamps, values[::-1]) for stamps, values in series for _ in range(3))]
+    encoded = list(encoder.encode(asked))
+    assert len(encoded) == len(asked)
+    for (stamps, values), text in zip(asked, encoded, strict=True):
+        read = json.loads(bytes(text))
         expected = [
             [as_json(value), stamp]
             for value, stamp in zip(values.tolist(), stamps.tolist(), strict=True)
@@ -44,13 +48,34 @@ def test_points_are_pairs_of_value_and_integer_stamp(
         assert all(type(stamp) is int for _, stamp in read)
 
 
+def encoded_alone(stamps: np.ndarray, values: np.ndarray) -> bytes:
+    (text,) = DatapointsEncoder().encode([(stamps, values)])
+    return bytes(text)
+
+
+def test_the_longest_and_the_shortest_numbers_have_room_in_any_order() -> None:
+    numbers = (-2.2250738585072014e-308, 0.0, -1.7976931348623157e308, 5e-324, 1.0, math.nan)
+    values = np.array([first for first in numbers for _ in numbers] + [*numbers] * 6)
+    stamps = 1_700_000_000_000 + 60_000 * np.arange(len(values))
+    expected = [[as_json(v), s] for v, s in zip(values.tolist(), stamps.tolist(), strict=True)]
+    text = encoded_alone(stamps, values)
+    assert json.loads(text) == expected
+    assert b" " not in text
+
+
+def test_many_points_of_one_axis_are_encoded_in_several_blocks() -> None:
+    stamps = 1_700_000_000_000 + 60_000 * np.arange(1_440)
+    rows = [np.random.default_rng(n).random(1_440) for n in range(30)]
+    texts = list(DatapointsEncoder().encode([(stamps, row) for row in rows]))
+    assert [bytes(text) for text in texts] == [encoded_alone(stamps, row) for row in rows]
+
+
 @given(lines())
 def test_a_view_of_every_second_point_is_encoded_as_what_it_shows(
     line: tuple[np.ndarray, np.ndarray],
 ) -> None:
     stamps, values = line[0][::2], line[1][::2]
-    copied = DatapointsEncoder().encode(stamps.copy(), values.copy())
-    assert DatapointsEncoder().encode(stamps, values) == copied
+    assert encoded_alone(stamps, values) == encoded_alone(stamps.copy(), values.copy())
 
 
 @given(st.lists(lines(), max_size=4), st.text(max_size=5))
@@ -92,7 +117,8 @@ def test_each_hole_gets_one_gap_one_step_after_its_start(buckets: list[int], sla
     values = np.ones(len(stamps))
     encoder = DatapointsEncoder(step_ms=step, tolerance_ms=slack * step)
     for _ in range(2):  # the second one comes from the shared axis
-        drawn = orjson.loads(encoder.encode(stamps, values))
+        (text,) = encoder.encode([(stamps, values)])
+        drawn = orjson.loads(text)
         holes = [
             first + step
             for first, second in pairwise(stamps.tolist())

@@ -54,7 +54,11 @@ class _Api:
     def __init__(self, doorway: Doorway) -> None:
         self._doorway = doorway
         self._handlers: Mapping[str, Mapping[str, Handler]] = {
-            "query": {"GET": self._get_query, "POST": self._post_query},
+            "query": {
+                "GET": self._get_query,
+                "POST": self._post_query,
+                "DELETE": self._delete_query,
+            },
             "query/last": {"GET": self._get_last, "POST": self._post_last},
             "suggest": {"GET": self._get_suggest, "POST": self._post_suggest},
             "search/lookup": {"GET": self._get_lookup, "POST": self._post_lookup},
@@ -63,6 +67,11 @@ class _Api:
             "config/filters": _constant(listings.filters()),
             "version": _constant(listings.version()),
         }
+
+    @property
+    def endpoints(self) -> Mapping[str, frozenset[str]]:
+        """The methods served, by path."""
+        return {f"/api/{path}": frozenset(methods) for path, methods in self._handlers.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -77,8 +86,6 @@ class _Api:
             return refusal(404, "Endpoint not found")
         method = _method(request)
         try:
-            if path == "query" and method == "DELETE":
-                raise refuse_delete()
             handler = handlers.get(method)
             if handler is None:
                 return _not_allowed(method, handlers)
@@ -106,6 +113,9 @@ class _Api:
             max_queries=self._doorway.limits.max_targets,
         )
         return answer(await answer_query(self._doorway, ask))
+
+    async def _delete_query(self, _: Request) -> Response:
+        raise refuse_delete()
 
     async def _get_last(self, request: Request) -> Response:
         return answer(await last_address(self._doorway, request.query_params))
@@ -166,7 +176,7 @@ def _not_allowed(method: str, handlers: Mapping[str, Handler]) -> Response:
         405,
         "Method not allowed",
         f"The HTTP method [{method[:20]}] is not permitted for this endpoint",
-        {"Allow": ", ".join(handlers)},
+        {"Allow": ", ".join(name for name in handlers if name != "DELETE")},
     )
 
 
