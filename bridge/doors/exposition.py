@@ -65,13 +65,12 @@ class Exposition:
                 yield
 
     def text(self, *, openmetrics: bool) -> Iterator[bytes]:
-        """Yield the families that have samples."""
+        """Yield the families that have samples, in parts."""
         for family, texts in self._texts.items():
             if any(texts):
+                yield head(family, openmetrics=openmetrics).encode()
                 # What is no text (half a surrogate pair) must not cost the whole answer.
-                yield (head(family, openmetrics=openmetrics) + "".join(texts)).encode(
-                    "utf-8", "replace"
-                )
+                yield from (text.encode("utf-8", "replace") for text in texts if text)
         if openmetrics:
             yield b"# EOF\n"
 
