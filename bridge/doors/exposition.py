@@ -54,6 +54,7 @@ class Exposition:
                     for one, more in zip(whose, names, strict=True)
                 ]
                 self._texts[info].append("".join(lines))
+                yield
             for family, more, values in block.columns:
                 start, end = f"{family.name}{{", f",{labels(more)}}}" if more else "}"
                 lines = [
