@@ -1,7 +1,7 @@
 """Metric families as text: Prometheus' format 0.0.4, and OpenMetrics 1.0.
 
 The official writer needs an object for every sample; this one takes labels that are text
-already and is several times as fast (docs/scale.md). The official parsers read it in tests.
+already and takes a sixth of the time (docs/scale.md). The official parsers read it in tests.
 
 No sample has a timestamp. With one, Prometheus would not mark a series as ended when its
 object goes, but show its last value for five minutes more, and refuse what is older than
