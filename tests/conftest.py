@@ -22,7 +22,7 @@ settings.load_profile("untimed")
 
 
 #: Folders whose tests share something that takes long to start.
-TOGETHER = frozenset({"box", "browser", "dashboards", "guide", "live"})
+TOGETHER = frozenset({"box", "browser", "dashboards", "federate", "guide", "live"})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

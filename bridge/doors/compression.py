@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from starlette.datastructures import Headers, MutableHeaders
 
@@ -20,13 +20,23 @@ if TYPE_CHECKING:
 
 _HAS_ISAL = find_spec("isal") is not None
 if _HAS_ISAL:
-    from isal import igzip
+    from isal import igzip, isal_zlib
 
 #: What is worth compressing.
 _TEXTS = ("application/json", "text/")
 
 #: Bytes from which a worker thread compresses.
 _THREAD_BYTES = 256 * 1024
+
+
+class Packer(Protocol):
+    """Compresses part by part."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        """Take a part; return what is ready so far."""
+
+    def flush(self) -> bytes:
+        """Return the rest."""
 
 
 class CompressionMiddleware:
@@ -83,6 +93,12 @@ def gzipped(body: bytes) -> bytes:
         return packed
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
     return packer.compress(body) + packer.flush()
+
+
+def packer() -> Packer:
+    """Return what makes one gzip member of many parts."""
+    made: Packer = (isal_zlib if _HAS_ISAL else zlib).compressobj(1, zlib.DEFLATED, 31)
+    return made
 
 
 def accepts_gzip(headers: Headers) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from bridge.doors.compression import accepts_gzip, gzipped
+from bridge.doors.compression import accepts_gzip, packer
 from bridge.doors.exposition import (
     OPENMETRICS_TYPE,
     TEXT_TYPE,
@@ -83,11 +83,14 @@ async def _answer(
         for service in services:
             for _ in exposition.add(blocks(service, kinds, since=since)):
                 yield b""
-        yield from exposition.text(openmetrics=openmetrics)
+        packing = packer()
+        for part in exposition.text(openmetrics=openmetrics):
+            yield packing.compress(part)
+        yield packing.flush()
 
     objects = sum(len(place.vms) for service in services for place in service.datacenters.values())
     parts = await in_slices(steps(), objects * _SAMPLES)
-    body = await asyncio.to_thread(lambda: gzipped(b"".join(parts)))
+    body = b"".join(parts)
     polled = [
         service.polled_at
         for service in services

@@ -25,6 +25,7 @@ from bridge.ovh.families import (
     SERVICE_UP,
     Family,
 )
+from bridge.ovh.measures import DATASTORES
 from bridge.ovh.readings import by_name, placed
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ POLL_STATES = ("warming", "ok", "partial", "expired", "failed")
 DECIMALS = 9
 
 #: Objects of one block: a column of it is written within a millisecond.
-BLOCK = 500
+BLOCK = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,32 +90,32 @@ def blocks(service: ServiceInventory, kinds: Collection[str], *, since: float) -
         return
     yield from _places(service, kinds)
     shown = {kinded.how.kind: kinded for kinded in KINDED if kinded.how.kind in kinds}
-    taken: set[Pairs] = set()
+    taken: set[tuple[str, str]] = set()
     for datacenter, how, objects in placed(service):
         kinded = shown.get(how.kind)
         if kinded is None:
             continue
         lately = (seen for seen in objects if not seen.hidden and seen.read_at >= since)
-        named = {
-            _identity(how.kind, service.name, datacenter, name): seen
-            for name, seen in by_name(how, lately).items()
-        }
-        # A global datastore may be called like one of its home; a series is told once.
-        found = [(identity, seen) for identity, seen in named.items() if identity not in taken]
-        taken.update(named)
+        found = list(by_name(how, lately).items())
+        if how is DATASTORES:
+            # A global one may be called like one of its home; a series is told once.
+            found = [(name, seen) for name, seen in found if (datacenter, name) not in taken]
+            taken.update((datacenter, name) for name, _ in found)
         for start in range(0, len(found), BLOCK):
-            yield _block(kinded, found[start : start + BLOCK])
+            yield _block(kinded, (service.name, datacenter), found[start : start + BLOCK])
 
 
 def _identity(kind: str, *values: str) -> Pairs:
     return tuple(pair for pair in zip(IDENTITY[kind], values, strict=True) if pair[1])
 
 
-def _block(kinded: Kinded[Any], found: Sequence[tuple[Pairs, Seen[Any]]]) -> Block:
+def _block(
+    kinded: Kinded[Any], place: tuple[str, str], found: Sequence[tuple[str, Seen[Any]]]
+) -> Block:
     values = [seen.value for _, seen in found]
     info = kinded.info
     return Block(
-        [identity for identity, _ in found],
+        [_identity(kinded.how.kind, *place, name) for name, _ in found],
         _columns(kinded, values),
         (info, [_named(info, kinded.names(value)) for value in values]),
         min(seen.read_at for _, seen in found),

@@ -50,7 +50,8 @@ class Row(Generic[ValueT]):
         read_at: Epoch seconds of the read, None when never read.
         hidden: OVHcloud's own or deleted.
         now: Epoch seconds, for ages.
-        totals: Sums over what the object contains, for clusters and wider.
+        sums: Gives the sums over what the object contains, for clusters and wider; computed
+            only where somebody looks at them.
     """
 
     value: ValueT
@@ -59,7 +60,12 @@ class Row(Generic[ValueT]):
     read_at: float | None
     hidden: bool
     now: float
-    totals: Totals = NO_TOTALS
+    sums: Callable[[], Totals] = lambda: NO_TOTALS
+
+    @property
+    def totals(self) -> Totals:
+        """Sums over what the object contains."""
+        return self.sums()
 
     def age(self, moment: datetime | float | None) -> float | None:
         """Return the seconds since ``moment``."""

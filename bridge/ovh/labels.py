@@ -12,29 +12,19 @@ they will find. A rename thus never cuts a series in two.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from bridge.catalog import CHANGING_LABELS, ENRICHED_LABELS, OBJECT_LABEL, Kind
 from bridge.engine.filters import match_all
+from bridge.ovh.label_tables import Part, Table, part_of
 from bridge.ovh.objects import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        Callable,
-        Collection,
-        Hashable,
-        Iterable,
-        Iterator,
-        Mapping,
-        Sequence,
-    )
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from bridge.model import LabelEra, TagFilter, Window
     from bridge.ovh.eras import ObjectKey
-    from bridge.ovh.objects import Datastore, Host, OvhObject, Seen, Vm
 
     Eras = Mapping[ObjectKey, tuple[LabelEra, ...]]
     #: Labels, each with the epoch millisecond from which they hold.
@@ -44,26 +34,10 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 _NO_ERAS: Eras = MappingProxyType({})
 #: Before anything that can be asked for.
 EVER_MS = -(2**62)
-_KeyT = TypeVar("_KeyT", bound="Hashable")
-_ObjectT = TypeVar("_ObjectT", bound="OvhObject")
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One object: how the store names it, and the labels to add.
-
-    ``datacenter`` is None for a global datastore, which is mounted on every datacenter of
-    its service.
-    """
-
-    service: str
-    datacenter: str | None
-    value: str
-    labels: Mapping[str, str]
 
 
 class Labels:
-    """The labels known in one snapshot; building it is O(objects), each lookup O(1).
+    """The labels known in one snapshot; each lookup is O(1), building it O(objects read anew).
 
     Hidden objects (OVHcloud's own, deleted ones) are part of it: history exists for them.
     So are objects of which only eras are left, with the labels they had last.
@@ -72,13 +46,18 @@ class Labels:
         version: The snapshot's.
         unread: Services whose objects have not been read yet, so that a filter on an
             enriched label cannot be answered for them.
+        parts: What each service adds.
 
     Args:
         snapshot: What is there now.
         eras: The labels of objects over time.
+        before: The labels of an earlier snapshot: of services that have not been read since,
+            everything is taken over.
     """
 
-    def __init__(self, snapshot: Snapshot, eras: Eras = _NO_ERAS) -> None:
+    def __init__(
+        self, snapshot: Snapshot, eras: Eras = _NO_ERAS, before: Labels | None = None
+    ) -> None:
         self.version = snapshot.version
         self.unread = tuple(
             service.name
@@ -87,7 +66,13 @@ class Labels:
         )
         self._eras = eras
         self._unsettled: dict[Kind, tuple[tuple[str, str], ...]] = {}
-        self._tables = {kind: _Table(_entries(snapshot, kind)) for kind in Kind}
+        earlier = before.parts if before is not None else {}
+        self.parts: Mapping[str, Part] = {
+            name: part_of(service, earlier.get(name)) for name, service in snapshot.services.items()
+        }
+        self._tables = {
+            kind: Table([part.shelves[kind] for part in self.parts.values()]) for kind in Kind
+        }
         self._service_of = {dc.label: service.name for service, dc in snapshot.datacenters()}
 
     def enrich(self, kind: Kind, tags: Mapping[str, str]) -> Mapping[str, str]:
@@ -239,120 +224,6 @@ class LabelCache:
         snapshot, eras = self._snapshot(), self._eras()
         seen = self._seen
         if seen is None or eras is not seen[1] or snapshot.version != seen[0].version:
-            self._labels = Labels(snapshot, eras)
+            self._labels = Labels(snapshot, eras, self._labels)
         self._seen = snapshot, eras
         return self._labels
-
-
-class _Table:
-    """The entries of one kind, by every key a lookup may have."""
-
-    def __init__(self, entries: Iterable[_Entry]) -> None:
-        self.entries = tuple(entries)
-        shared = [entry for entry in self.entries if entry.datacenter is None]
-        own = [entry for entry in self.entries if entry.datacenter is not None]
-        #: The best entry wins: entries are ordered so that the last is the one to trust.
-        self.in_datacenter = {(e.datacenter, e.value): e.labels for e in own}
-        self.mounted = {(e.service, e.value): e.labels for e in shared}
-        self.mounted_anywhere = _agreed((e.value, e.labels) for e in shared)
-        # One object per place, so that a deleted twin does not blur the living one.
-        best = {(e.service, e.datacenter, e.value): e for e in self.entries}.values()
-        self.in_service = _agreed(((e.service, e.value), e.labels) for e in best)
-        self.anywhere = _agreed((e.value, e.labels) for e in best)
-
-    def by_datacenter(
-        self, value: str, datacenter: str, service: str | None
-    ) -> Mapping[str, str] | None:
-        """Find an object of one datacenter, or a global one of its service."""
-        found = self.in_datacenter.get((datacenter, value))
-        if found is not None:
-            return found
-        if service is not None:
-            return self.mounted.get((service, value))
-        return self.mounted_anywhere.get(value)
-
-    def by_service(self, value: str, service: str | None) -> Mapping[str, str]:
-        """Find what all objects of this name have in common, in one service or in all."""
-        if service is not None:
-            return self.in_service.get((service, value), _NOTHING)
-        return self.anywhere.get(value, _NOTHING)
-
-
-def _agreed(
-    labelled: Iterable[tuple[_KeyT, Mapping[str, str]]],
-) -> dict[_KeyT, Mapping[str, str]]:
-    """Group by key and keep only the labels all of a group have in common."""
-    groups: dict[_KeyT, list[Mapping[str, str]]] = defaultdict(list)
-    for key, labels in labelled:
-        groups[key].append(labels)
-    agreed: dict[_KeyT, Mapping[str, str]] = {}
-    for key, (first, *others) in groups.items():
-        agreed[key] = (
-            {k: v for k, v in first.items() if all(o.get(k) == v for o in others)}
-            if others
-            else first
-        )
-    return agreed
-
-
-def _entries(snapshot: Snapshot, kind: Kind) -> Iterator[_Entry]:
-    for service, datacenter in snapshot.datacenters():
-        name, label = service.name, datacenter.label
-        match kind:
-            case Kind.VM:
-                yield from (_vm(name, label, vm) for vm in _newest_last(datacenter.vms))
-            case Kind.HOST:
-                yield from (_host(name, label, host) for host in _newest_last(datacenter.hosts))
-            case Kind.DATASTORE:
-                yield from _datastores(name, label, datacenter.datastores)
-    if kind is Kind.DATASTORE:
-        for service in snapshot.services.values():
-            yield from _datastores(service.name, None, service.datastores)
-
-
-def _newest_last(seen: Mapping[int, Seen[_ObjectT]]) -> list[_ObjectT]:
-    """Order twins: a deleted object may share its moRef or name with its successor."""
-    ordered = sorted(seen.values(), key=lambda one: (not one.deleted, one.read_at))
-    return [one.value for one in ordered]
-
-
-def _vm(service: str, datacenter: str, vm: Vm) -> _Entry:
-    return _entry(service, datacenter, vm.mo_ref, vm_labels(vm))
-
-
-def _host(service: str, datacenter: str, host: Host) -> _Entry:
-    return _entry(service, datacenter, host.name, host_labels(host))
-
-
-def _datastores(
-    service: str, datacenter: str | None, stores: Mapping[int, Seen[Datastore]]
-) -> Iterator[_Entry]:
-    for store in _newest_last(stores):
-        yield _entry(service, datacenter, store.name, datastore_labels(store))
-
-
-def vm_labels(vm: Vm) -> Mapping[str, str | None]:
-    """Return the labels a virtual machine adds to its series."""
-    return {
-        "vm_name": vm.name,
-        "cluster": vm.cluster_name,
-        "host_name": vm.host_name,
-        "folder": vm.folder_name,
-    }
-
-
-def host_labels(host: Host) -> Mapping[str, str | None]:
-    """Return the labels a host adds to its series."""
-    return {"cluster": host.cluster_name}
-
-
-def datastore_labels(store: Datastore) -> Mapping[str, str | None]:
-    """Return the labels a datastore adds to its series."""
-    return {"profile": store.profile}
-
-
-def _entry(
-    service: str, datacenter: str | None, value: str, labels: Mapping[str, str | None]
-) -> _Entry:
-    known = {"service": service} | {key: text for key, text in labels.items() if text}
-    return _Entry(service, datacenter, value, MappingProxyType(known))

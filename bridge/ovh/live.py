@@ -21,7 +21,7 @@ from bridge.ovh.order import natural_key
 from bridge.ovh.rows import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from bridge.ovh.objects import Snapshot
     from bridge.ovh.order import NaturalKey
@@ -135,14 +135,30 @@ def live_rows(
     *,
     now: float = 0.0,
     show_hidden: bool = False,
+    within: Container[str] | None = None,
 ) -> Iterator[Row[Any]]:
     """Return a kind's objects themselves; arguments and errors as ``live_table``.
 
-    Without ``now`` every age is 0.
+    Without ``now`` every age is 0. Where ``within`` is given, objects of datacenters whose
+    label is not in it are left out.
     """
     by_name = {field.column.name: field for field in live_fields(kind)}
-    rows = (row for row in rows_of(snapshot, kind, now) if show_hidden or not row.hidden)
+    # Whole services and datacenters first: looking at every machine takes its time.
+    service, matching = (_by_label(filters, key) for key in ("service", "datacenter"))
+
+    def place(label: str) -> bool:
+        return (within is None or label in within) and matching(label)
+
+    found = rows_of(snapshot, kind, now, service=service, place=place)
+    rows = (row for row in found if show_hidden or not row.hidden)
     return filter(_matcher(kind, by_name, filters), rows) if filters else rows
+
+
+def _by_label(filters: Sequence[TagFilter], key: str) -> Callable[[str], bool]:
+    """Return whether a label's value can match the filters on it."""
+    own = [flt for flt in filters if flt.key == key]
+    matches = match_all(own)
+    return lambda text: matches({key: text})
 
 
 def _unknown(problem: str, name: str, names: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -10,27 +11,49 @@ from bridge.ovh.figures import totals
 from bridge.ovh.objects import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from bridge.ovh.figures import Totals
     from bridge.ovh.objects import DatacenterInventory, Seen, ServiceInventory, Snapshot
 
 
-def rows_of(snapshot: Snapshot, kind: str, now: float) -> Iterator[Row[Any]]:
-    """Yield every object of one kind, hidden ones too, in no particular order."""
-    for service in snapshot.services.values():
-        match kind:
-            case "service":
-                yield _service_row(service, now)
-            case "task":
-                for task in service.tasks.values():
-                    place = service.datacenters.get(task.value.datacenter_id or -1)
-                    yield _row(task, service, place, now)
-            case _:
-                if kind == "filer":
-                    yield from (
-                        _row(seen, service, None, now) for seen in service.datastores.values()
-                    )
-                for datacenter in service.datacenters.values():
+def rows_of(
+    snapshot: Snapshot,
+    kind: str,
+    now: float,
+    *,
+    service: Callable[[str], bool] = lambda _: True,
+    place: Callable[[str], bool] = lambda _: True,
+) -> Iterator[Row[Any]]:
+    """Yield every object of one kind, hidden ones too, in no particular order.
+
+    Args:
+        snapshot: The inventory.
+        kind: The kind.
+        now: Epoch seconds, for ages.
+        service: Leaves out services by name, with all that is in them.
+        place: Leaves out what stands in datacenters with these labels.
+    """
+    for name, one in snapshot.services.items():
+        if service(name):
+            yield from _service_rows(one, kind, now, place)
+
+
+def _service_rows(
+    service: ServiceInventory, kind: str, now: float, wanted: Callable[[str], bool]
+) -> Iterator[Row[Any]]:
+    match kind:
+        case "service":
+            yield _service_row(service, now)
+        case "task":
+            for task in service.tasks.values():
+                place = service.datacenters.get(task.value.datacenter_id or -1)
+                yield _row(task, service, place, now)
+        case _:
+            if kind == "filer":
+                yield from (_row(seen, service, None, now) for seen in service.datastores.values())
+            for datacenter in service.datacenters.values():
+                if wanted(datacenter.label):
                     yield from _datacenter_rows(kind, service, datacenter, now)
 
 
@@ -48,39 +71,49 @@ def _datacenter_rows(
             yield from _cluster_rows(service, place, now)
         case "datacenter":
             seen = place.datacenter
-            sums = totals(place.hosts.values(), place.vms.values(), place.datastores.values())
+            sums = cache(
+                lambda: totals(place.hosts.values(), place.vms.values(), place.datastores.values())
+            )
             yield Row(seen.value, service, place, seen.read_at, seen.hidden, now, sums)
 
 
 def _cluster_rows(
     service: ServiceInventory, place: DatacenterInventory, now: float
 ) -> Iterator[Row[Any]]:
-    hosts: dict[str | None, list[Any]] = {}
-    vms: dict[str | None, list[Any]] = {}
-    for host in place.hosts.values():
-        hosts.setdefault(host.value.cluster_name, []).append(host)
-    for vm in place.vms.values():
-        vms.setdefault(vm.value.cluster_name, []).append(vm)
+    hosts = cache(lambda: _by_cluster(place.hosts.values()))
+    vms = cache(lambda: _by_cluster(place.vms.values()))
+
+    def sums_of(name: str) -> Callable[[], Totals]:
+        return cache(lambda: totals(hosts().get(name, ()), vms().get(name, ()), ()))
+
     for seen in place.clusters.values():
-        name = seen.value.name
-        sums = totals(hosts.get(name, ()), vms.get(name, ()), ())
+        sums = sums_of(seen.value.name)
         yield Row(seen.value, service, place, seen.read_at, seen.hidden, now, sums)
+
+
+def _by_cluster(objects: Iterable[Seen[Any]]) -> dict[str | None, list[Seen[Any]]]:
+    found: dict[str | None, list[Seen[Any]]] = {}
+    for seen in objects:
+        found.setdefault(seen.value.cluster_name, []).append(seen)
+    return found
 
 
 def _service_row(service: ServiceInventory, now: float) -> Row[Service]:
     places = service.datacenters.values()
-    sums = totals(
-        chain.from_iterable(place.hosts.values() for place in places),
-        chain.from_iterable(place.vms.values() for place in places),
-        chain(
-            service.datastores.values(),
-            chain.from_iterable(place.datastores.values() for place in places),
-        ),
+    sums = cache(
+        lambda: totals(
+            chain.from_iterable(place.hosts.values() for place in places),
+            chain.from_iterable(place.vms.values() for place in places),
+            chain(
+                service.datastores.values(),
+                chain.from_iterable(place.datastores.values() for place in places),
+            ),
+        )
     )
     seen = service.service
     if seen is None:
         unread = Service(service_name=service.name)
-        return Row(unread, service, None, read_at=None, hidden=False, now=now, totals=sums)
+        return Row(unread, service, None, read_at=None, hidden=False, now=now, sums=sums)
     return Row(seen.value, service, None, seen.read_at, seen.hidden, now, sums)
 
 

@@ -27,13 +27,14 @@ pytestmark = pytest.mark.timeout(900)
 DAY_S = 86_400
 NAMES = {metric for rule in RULES.values() for metric, _ in SELECTOR.findall(rule["expr"])}
 SERVICE = "pcc-37-187-228-180"
-#: What fires in the demo as it is, and on what.
+#: What fires in the demo at any time, and on what.
 ALWAYS = {
     "VscopeDatastoreFull": {"pcc-000444"},
     "VscopeMachineWaitsForProcessor": {"batch-03"},
     "VscopeMachineBackupFailed": {"files-01"},
     "VscopeHostInMaintenance": {"172.17.86.54"},
     "VscopeMachineSilent": {"firewall-appliance"},
+    "VscopeMachineSnapshotOld": {"app-14", "db-15", "vpn-11", "web-13"},
 }
 
 
@@ -201,9 +202,11 @@ def test_what_fires_in_the_demo(promcheck: Path, series: list[dict[str, Any]]) -
         labels = alert["labels"]
         name = labels.get("vm_name") or labels.get("datastore") or labels.get("host", "")
         found.setdefault(alert["alert"], set()).add(name)
-    snapshots = found.pop("VscopeMachineSnapshotOld")
-    assert found == ALWAYS, found
-    assert len(snapshots) == 5
+    for alert_name, names in ALWAYS.items():
+        assert found[alert_name] >= names, alert_name
+    # Machines have their ups and downs over the day; the readings and the bridge have none.
+    steady = ("VscopeBridge", "VscopeService", "VscopeNoData")
+    assert [one for one in found if one.startswith(steady)] == []
 
 
 @pytest.mark.parametrize("name", STORIES)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.catalog import ENRICHED_LABELS, Kind
+from bridge.catalog import ENRICHED_LABELS, OBJECT_LABEL, Kind
 from bridge.errors import BadRequestError
 from bridge.model import FilterKind, TagFilter
 from bridge.ovh.labels import LabelCache, Labels
@@ -228,3 +230,35 @@ def test_every_added_label_is_true_and_a_candidate_is_never_missed(
             candidates = labels.stored_candidates(Kind.VM, [literal(key, text)])
             assert candidates is not None
             assert f"vm-{moref}" in candidates
+
+
+def test_what_was_not_read_anew_is_taken_over() -> None:
+    before = two_services()
+    first = Labels(before)
+    one = before.services[ONE]
+    place = one.datacenters[10]
+    moved = {
+        key: replace(seen, value=seen.value.model_copy(update={"host_name": "elsewhere"}))
+        for key, seen in place.vms.items()
+    }
+    read = replace(one, datacenters={**one.datacenters, 10: replace(place, vms=moved)})
+    failed = replace(before.services[TWO], state="failed", problem="no way")
+    after = replace(before, services={ONE: read, TWO: failed}, version=2)
+    again, anew = Labels(after, before=first), Labels(after)
+    assert again.parts[TWO] is first.parts[TWO]
+    assert again.parts[ONE] is not first.parts[ONE]
+    for kind in (Kind.VM, Kind.HOST, Kind.DATASTORE):
+        for entry in [
+            entry for part in anew.parts.values() for entry in part.shelves[kind].entries
+        ]:
+            named = {OBJECT_LABEL[kind]: entry.value}
+            for place_tags in (
+                {"datacenter": entry.datacenter} if entry.datacenter else {},
+                {"servicename": entry.service},
+                {},
+            ):
+                tags = {**named, **place_tags}
+                assert again.enrich(kind, tags) == anew.enrich(kind, tags)
+    assert (
+        again.enrich(Kind.VM, {"vm": "vm-1", "datacenter": place.label})["host_name"] == "elsewhere"
+    )
