@@ -33,6 +33,9 @@ if TYPE_CHECKING:
         async def run_maintenance(self) -> None:
             """Do what has to be done beside recording, without end."""
 
+        async def interrupt_maintenance(self) -> None:
+            """Break off what a cancelled ``run_maintenance`` has left running."""
+
 
 RETRY_S = 30.0
 #: What is left to write at the end gets so many seconds.
@@ -104,7 +107,8 @@ class RecordingKeeper:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FINISH_S):
                     await self._history.interrupt_maintenance()
-                    await self._recorder.finish()
+                    if self._recorder is not None:
+                        await self._recorder.finish()
         await self._history.close()
 
     async def _beside(self, work: Callable[[], Awaitable[None]]) -> None:

@@ -220,6 +220,9 @@ class OpenTsdbStore:
                 self._tell_late()
                 await self._wake.wait()
 
+    async def interrupt_maintenance(self) -> None:
+        """Break off nothing: what is not sent any more stays in the spool."""
+
     async def _deliver(self, spooled: Sequence[Spooled]) -> None:
         """Send polls until all of them are stored, refused or given up."""
         newest = spooled[-1].number
