@@ -25,6 +25,7 @@ settings.load_profile("untimed")
 TOGETHER = frozenset({"box", "browser", "dashboards", "federate", "guide", "live"})
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file together, and those of some folders, on one worker."""
     here = Path(__file__).parent

@@ -81,7 +81,7 @@ async def test_a_metric_on_its_way_is_no_unknown_one(opentsdb: str) -> None:
     upstream = Upstream(concurrency=2, timeout_s=60)
     server = OpenTsdb(upstream, opentsdb, clock=time.monotonic)
     catalogued = {"vscope.filer.datastore.diskspace.used": known[metric], **known}
-    source = as_stored(server, catalogued)
+    source = as_stored(server, catalogued, lambda: None)
     engine = Engine(
         source, known, NoInventory, source_step_ms=1000, max_points=10**6, max_series=10
     )
