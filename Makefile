@@ -37,7 +37,7 @@ demo: $(VENV)/.runtime
 	@exec $(BIN)/python -m bridge demo --port $(PORT) $(ARGS)
 
 test: $(VENV)/.development $(NODE)/node_modules/.package-lock.json
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .

@@ -73,9 +73,9 @@ def panel(stage: Stage, python: Path | None) -> list[Verdict]:
                     body = ask_bridge(span, stage.machines)
                     bridge.post("/query", body, accepts="gzip")
                     time.sleep(0.1)  # it is compressed beside the work
-                    seen["bridge, same again, as gzip"].append(
-                        bridge.post("/query", body, accepts="gzip")
-                    )
+                    for _ in range(3):  # the last of them counts, as above right after another
+                        again = bridge.post("/query", body, accepts="gzip")
+                    seen["bridge, same again, as gzip"].append(again)
         peak_mb = bridge.peak_mb()
     found = {name: Times(tuple(one.wall_ms for one in own)) for name, own in seen.items()}
     cpu = {name: Times(tuple(one.cpu_ms for one in own)) for name, own in seen.items()}
@@ -106,6 +106,11 @@ def panel(stage: Stage, python: Path | None) -> list[Verdict]:
         verdicts += [
             _at_least("cold vs grafana-pandas-datasource", peer_ms / cold, 5),
             _at_least("warm vs grafana-pandas-datasource", peer_ms / warm, 80),
+            _at_least(
+                "warm, as gzip, vs grafana-pandas-datasource",
+                peer_ms / found["bridge, same again, as gzip"].median,
+                80,
+            ),
         ]
     return verdicts
 
