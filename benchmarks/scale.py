@@ -184,7 +184,7 @@ def running(options: DemoOptions, history: Path | None, interval_s: int) -> Iter
             "VSCOPE_CALLS_PER_MINUTE": "100000",
             "VSCOPE_POLL_INTERVAL_S": str(interval_s),
             "VSCOPE_MAX_LIVE_AGE_S": "86400",
-            "VSCOPE_RECORD": "true",
+            "VSCOPE_RECORD": "false" if history is None else "true",
             "VSCOPE_PROTOCOL": "auto",
             **({"VSCOPE_HISTORY_DIR": str(history)} if history else {}),
         }

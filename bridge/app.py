@@ -303,6 +303,8 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
         Limits.from_settings(settings),
         answers=answers,
     )
+    federation = federate.Federation(doorway)
+    bridge.inventory.subscribe(federation.hear)
     site = Site(doorway, Overview(bridge).status, answer_s=0.9 * settings.deadline_s)
 
     @contextlib.asynccontextmanager
@@ -335,7 +337,7 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
             *annotations_door.routes(doorway),
             *opentsdb.routes(doorway),
             *rows.routes(doorway),
-            *federate.routes(doorway),
+            *federation.routes(),
         ],
         middleware=[
             Middleware(MeasureMiddleware, registry=registry),

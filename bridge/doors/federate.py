@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cachetools import TTLCache
 from starlette.responses import Response
 
 from bridge.doors.compression import accepts_gzip, packer
@@ -23,7 +24,7 @@ from bridge.doors.exposition import (
 from bridge.doors.finished import Finished
 from bridge.doors.http import both
 from bridge.engine.lexemes import unknown
-from bridge.errors import BadRequestError, UnavailableError
+from bridge.errors import BadRequestError, BridgeError, UnavailableError
 from bridge.offload import in_slices
 from bridge.ovh.exposed import blocks, is_fresh
 from bridge.ovh.families import FAMILIES, IDENTITY
@@ -35,31 +36,65 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from bridge.doors.doorway import Doorway
-    from bridge.ovh.objects import ServiceInventory, Snapshot
+    from bridge.ovh.objects import Poll, ServiceInventory, Snapshot
 
 PARAMETERS = ("service", "kind")
 
 #: About how many samples a kind has for each object, to tell long work from short.
 _SAMPLES = 32
 
+#: A question that was asked within so many seconds will be asked again.
+LATELY_S = 600.0
+_MOST_SCRAPED = 64
+
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
-def routes(doorway: Doorway) -> list[Route]:
-    """Return ``/federate``."""
+class Federation:
+    """The door, and the answers it gives.
 
-    async def federate(request: Request) -> Response:
+    What has been scraped lately of a single service is made anew as soon as that service has
+    been read, so that no scrape waits for it. (Of many services together it is made when it
+    is asked for: each of them is read at a time of its own.)
+
+    Args:
+        doorway: The inventory, the limits, what was answered.
+    """
+
+    def __init__(self, doorway: Doorway) -> None:
+        self._doorway = doorway
+        self._scraped: TTLCache[_Asked, None] = TTLCache(_MOST_SCRAPED, LATELY_S, doorway.timer)
+        self._making: set[asyncio.Future[Any]] = set()
+
+    def routes(self) -> list[Route]:
+        """Return ``/federate``."""
+        return both("/federate", self._federate, ["GET"])
+
+    def hear(self, poll: Poll) -> None:
+        """Make answers about a service that has just been read; called in the event loop."""
+        for asked in list(self._scraped):
+            try:
+                services = _services(self._doorway.snapshot(), asked.names)
+            except BridgeError:
+                continue  # who asks will be told
+            if [one.name for one in services] == [poll.service.name]:
+                making = asyncio.gather(self._finished(services, asked), return_exceptions=True)
+                self._making.add(making)
+                making.add_done_callback(self._making.discard)
+
+    async def _federate(self, request: Request) -> Response:
         """Show the live data of all services, or of some, of all kinds of object, or of some."""
         _refuse_unknown(request.query_params.keys())
-        services = _services(doorway.snapshot(), _named(request, "service"))
-        kinds = _kinds(_named(request, "kind"))
-        openmetrics = likes_openmetrics(",".join(request.headers.getlist("accept")))
-        key = ("federate", openmetrics, kinds, tuple(map(_edition, services)))
-        finished = await doorway.answers.get(
-            key, lambda: _answer(doorway, services, kinds, openmetrics=openmetrics)
+        asked = _Asked(
+            _named(request, "service"),
+            _kinds(_named(request, "kind")),
+            likes_openmetrics(",".join(request.headers.getlist("accept"))),
         )
+        services = _services(self._doorway.snapshot(), asked.names)
+        finished = await self._finished(services, asked)
+        self._scraped[asked] = None
         headers = {
-            "Content-Type": OPENMETRICS_TYPE if openmetrics else TEXT_TYPE,
+            "Content-Type": OPENMETRICS_TYPE if asked.openmetrics else TEXT_TYPE,
             "Cache-Control": "no-store",
             "Vary": "Accept, Accept-Encoding",
         }
@@ -67,7 +102,20 @@ def routes(doorway: Doorway) -> list[Route]:
             return Response(finished.body, headers={**headers, "Content-Encoding": "gzip"})
         return Response(await asyncio.to_thread(gzip.decompress, finished.body), headers=headers)
 
-    return both("/federate", federate, ["GET"])
+    async def _finished(self, services: Sequence[ServiceInventory], asked: _Asked) -> Finished:
+        key = ("federate", asked.openmetrics, asked.kinds, tuple(map(_edition, services)))
+        return await self._doorway.answers.get(
+            key,
+            lambda: _answer(self._doorway, services, asked.kinds, openmetrics=asked.openmetrics),
+        )
+
+
+class _Asked(NamedTuple):
+    """One question: names of services (none for all), kinds, and the format."""
+
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    openmetrics: bool
 
 
 async def _answer(

@@ -278,7 +278,7 @@ def make_app(
             *annotations_door.routes(doorway),
             *opentsdb.routes(doorway),
             *rows.routes(doorway),
-            *federate.routes(doorway),
+            *federate.Federation(doorway).routes(),
             *extra,
         ],
         middleware=[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from bridge.doors.auth import Admission, AuthMiddleware
 from bridge.doors.doorway import Doorway, Limits
 from bridge.doors.finished import finished_answers
 from bridge.doors.guard import GuardMiddleware
-from bridge.ovh.objects import ServiceInventory, Snapshot
+from bridge.ovh.objects import Poll, ServiceInventory, Snapshot
 from tests.doors.stand import DC1, NOW, SERVICE, small_company
 from tests.federate.reading import of, one, samples
 from tests.servers import Slot, serving
@@ -52,7 +53,7 @@ class Stand:
         given = {"limits": Limits(max_live_age_s=900.0), "clock": lambda: float(NOW), **more}
         doorway = Doorway(nobody, lambda: self.snapshot, **given)
         self._slot.app = Starlette(
-            routes=federate.routes(doorway),
+            routes=federate.Federation(doorway).routes(),
             middleware=[
                 Middleware(GuardMiddleware, deadline_s=25.0),
                 Middleware(AuthMiddleware, admission=Admission(credentials)),
@@ -225,6 +226,45 @@ def test_an_answer_is_given_again_until_it_is_old(client: httpx.Client, stand: S
     assert scrape(client, stand, Accept=PROMETHEUS).content == first
     elapsed = 871.0
     assert b"vscope_vm_info" not in scrape(client, stand, Accept=PROMETHEUS).content
+
+
+async def test_what_is_scraped_is_made_again_once_its_service_has_been_read() -> None:
+    snapshot = Snapshot({SERVICE: COMPANY}, 1)
+    nobody: Any = None
+    answers = finished_answers(1 << 20)
+    doorway = Doorway(
+        nobody,
+        lambda: snapshot,
+        Limits(max_live_age_s=900.0),
+        clock=lambda: float(NOW),
+        answers=answers,
+    )
+    federation = federate.Federation(doorway)
+    transport = httpx.ASGITransport(Starlette(routes=federation.routes()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as asking:
+        first = await asking.get("/federate")
+        kept = answers._answers
+        assert len(kept) == 1
+        place = COMPANY.datacenters[1]
+        left = replace(place, vms={key: one for key, one in place.vms.items() if key != 101})
+        read_anew = replace(COMPANY, datacenters={1: left}, polled_at=NOW - 1.0)
+        other = ServiceInventory(OTHER, "default", state="failed", problem="no way")
+        snapshot = Snapshot({SERVICE: read_anew}, 2)
+        federation.hear(Poll(other, float(NOW), 120))
+        federation.hear(Poll(read_anew, float(NOW), 120))
+        while len(kept) < 2:  # noqa: ASYNC110 -- what is waited for is no event
+            await asyncio.sleep(0)
+        (made,) = (one for one in kept.values() if b"vm-101" not in gzip.decompress(one.body))
+        second = await asking.get("/federate")
+        assert gzip.decompress(made.body) == second.content != first.content
+        assert len(kept) == 2
+        # Nothing of several services is made ahead, and nothing where there is none.
+        snapshot = Snapshot({SERVICE: COMPANY, OTHER: other}, 3)
+        federation.hear(Poll(COMPANY, float(NOW), 120))
+        snapshot = Snapshot({}, 4)
+        federation.hear(Poll(COMPANY, float(NOW), 120))
+        await asyncio.sleep(0)
+        assert len(kept) == 2
 
 
 def test_the_same_credentials_as_everywhere(client: httpx.Client, stand: Stand) -> None:
