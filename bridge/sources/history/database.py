@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from bridge.errors import TooMuchError, UpstreamError
+from bridge.errors import TooMuchError, UnavailableError, UpstreamError
 from bridge.sources.history.errors import HistoryDamagedError, HistoryFullError
 from bridge.sources.history.workers import Job
 
@@ -182,6 +182,8 @@ class Database:
         named = _PARQUET.search(text)
         if named is not None:
             return HistoryDamagedError(self.path.parent / named[1], one_line(error))
+        if isinstance(error, duckdb.InterruptException):
+            return UnavailableError("the work was broken off")
         return UpstreamError(f"the recording's database: {one_line(error)}")
 
 

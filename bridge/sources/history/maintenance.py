@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, UnavailableError
 from bridge.sources.history.choice import MONTH
 from bridge.sources.history.copies import copy_names
 from bridge.sources.history.errors import HistoryFullError
@@ -110,7 +110,7 @@ def _merge(store: Store, part: Part, done: Maintained) -> None:
     try:
         done.moved += merge(store, part)
         done.merged += 1
-    except HistoryFullError:
+    except (HistoryFullError, UnavailableError):
         raise
     except BridgeError as error:
         _log.warning("history.merge_failed", month=month_text(part.month), problem=error.message)
