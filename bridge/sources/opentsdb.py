@@ -170,14 +170,14 @@ class OpenTsdb:
         # A range without length is refused; a millisecond more holds no further bucket.
         question = {"start": start_ms, "end": max(end_ms, start_ms + 1), "msResolution": True}
         reply = await self._query(question, sub_query)
-        if _is_unknown(reply, "tagk"):
-            return []  # a key that no series anywhere has
         if _is_unknown(reply, "tagv"):
             # One of several literals is a value nobody has; the others may match.
             sub_query["filters"] = [
                 flt for flt in sub_query["filters"] if flt["type"] != FilterKind.LITERAL_OR
             ]
             reply = await self._query(question, sub_query)
+        if _is_unknown(reply, "tagk"):
+            return []  # a key that no series anywhere has
         body = self._accepted(reply).body
         answer = await in_slices(read_answer(body, self.name), len(body) // BYTES_PER_POINT)
         matches = match_all(filters)
