@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bridge.errors import NotOfferedError
+from bridge.sources.wrapped import Wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,7 @@ def recording(source: Source, catalogue: Mapping[str, Metric]) -> Source:
     return Lacking(source, {name: text for name, text in reasons.items() if text}, look=True)
 
 
-class Lacking:
+class Lacking(Wrapped):
     """A source that cannot have certain metrics.
 
     Args:
@@ -45,14 +46,9 @@ class Lacking:
     """
 
     def __init__(self, source: Source, reasons: Mapping[str, str], *, look: bool) -> None:
-        self._source = source
+        super().__init__(source)
         self._reasons = MappingProxyType(dict(reasons))
         self._look = look
-
-    @property
-    def name(self) -> str:
-        """The source's own name."""
-        return self._source.name
 
     async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
         """Fetch buckets."""
@@ -70,10 +66,6 @@ class Lacking:
         """List series."""
         await self._require(metric)
         return await self._source.lookup(metric, filters)
-
-    async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
-        """List metrics."""
-        return await self._source.metric_names(start, limit)
 
     async def _require(self, metric: str) -> None:
         """Raise NotOfferedError for a metric that cannot be there and is not."""

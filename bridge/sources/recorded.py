@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from bridge.catalog import DISKSPACE_USED
 from bridge.model import BucketFunction, Freshness
 from bridge.sources.offered import recording
+from bridge.sources.wrapped import Wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bridge.catalog import Metric
-    from bridge.model import BucketRequest, Buckets, PointRequest, Points, Source, TagFilter
+    from bridge.model import BucketRequest, Buckets, PointRequest, Points, Source
 
 KB_PER_GB = 1024.0 * 1024.0
 
@@ -39,7 +40,7 @@ def recorded(source: Source, catalogue: Mapping[str, Metric], *, good_s: float =
     return Reread(recording(source, catalogue), good_s)
 
 
-class Reread:
+class Reread(Wrapped):
     """A source that is read anew every time, and says for how long an answer holds.
 
     A poll that waited for room on the disk comes late, so no time of it is ever settled.
@@ -50,13 +51,8 @@ class Reread:
     """
 
     def __init__(self, source: Source, good_s: float) -> None:
-        self._source = source
+        super().__init__(source)
         self._freshness = Freshness(good_s=good_s)
-
-    @property
-    def name(self) -> str:
-        """The source's own name."""
-        return self._source.name
 
     async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
         """Fetch buckets."""
@@ -70,22 +66,12 @@ class Reread:
         self._tell(request)
         return found
 
-    async def lookup(
-        self, metric: str, filters: tuple[TagFilter, ...]
-    ) -> tuple[Mapping[str, str], ...]:
-        """List series."""
-        return await self._source.lookup(metric, filters)
-
-    async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
-        """List metrics."""
-        return await self._source.metric_names(start, limit)
-
     def _tell(self, request: BucketRequest | PointRequest) -> None:
         if request.on_read is not None:
             request.on_read(self._freshness)
 
 
-class Rescaled:
+class Rescaled(Wrapped):
     """A source with the values of some metrics multiplied.
 
     Args:
@@ -94,13 +80,8 @@ class Rescaled:
     """
 
     def __init__(self, source: Source, factors: Mapping[str, float]) -> None:
-        self._source = source
+        super().__init__(source)
         self._factors = MappingProxyType(dict(factors))
-
-    @property
-    def name(self) -> str:
-        """The source's own name."""
-        return self._source.name
 
     async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
         """Fetch buckets, everything but counts multiplied."""
@@ -126,13 +107,3 @@ class Rescaled:
         if factor is None:
             return found
         return tuple(replace(series, values=series.values * factor) for series in found)
-
-    async def lookup(
-        self, metric: str, filters: tuple[TagFilter, ...]
-    ) -> tuple[Mapping[str, str], ...]:
-        """List series."""
-        return await self._source.lookup(metric, filters)
-
-    async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
-        """List metrics."""
-        return await self._source.metric_names(start, limit)

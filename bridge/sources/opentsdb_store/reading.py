@@ -13,12 +13,13 @@ from bridge.catalog import DISKSPACE_USED
 from bridge.errors import BadRequestError, UnavailableError
 from bridge.sources.offered import recording
 from bridge.sources.recorded import KB_PER_GB, Rescaled
+from bridge.sources.wrapped import Wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from bridge.catalog import Metric
-    from bridge.model import BucketRequest, Buckets, PointRequest, Points, Source, TagFilter
+    from bridge.model import BucketRequest, Buckets, PointRequest, Points, Source
 
 
 def stored(
@@ -37,7 +38,7 @@ def stored(
     return recording(source, catalogue)
 
 
-class Filling:
+class Filling(Wrapped):
     """A source that has nothing yet of the metrics it does not know.
 
     OpenTSDB refuses a metric without a single point; here the first one is on its way.
@@ -48,13 +49,8 @@ class Filling:
     """
 
     def __init__(self, source: Source, known: Collection[str]) -> None:
-        self._source = source
+        super().__init__(source)
         self._known = known
-
-    @property
-    def name(self) -> str:
-        """The source's own name."""
-        return self._source.name
 
     async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
         """Fetch buckets."""
@@ -72,22 +68,12 @@ class Filling:
             self._require_known(request.metric, error)
             return ()
 
-    async def lookup(
-        self, metric: str, filters: tuple[TagFilter, ...]
-    ) -> tuple[Mapping[str, str], ...]:
-        """List series."""
-        return await self._source.lookup(metric, filters)
-
-    async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
-        """List metrics."""
-        return await self._source.metric_names(start, limit)
-
     def _require_known(self, metric: str, error: BadRequestError) -> None:
         if error.field != "metric" or metric not in self._known:
             raise error
 
 
-class CatchingUp:
+class CatchingUp(Wrapped):
     """A source that owns up to points it has not been given yet.
 
     Args:
@@ -96,13 +82,8 @@ class CatchingUp:
     """
 
     def __init__(self, source: Source, late_ms: Callable[[], int | None]) -> None:
-        self._source = source
+        super().__init__(source)
         self._late_ms = late_ms
-
-    @property
-    def name(self) -> str:
-        """The source's own name."""
-        return self._source.name
 
     async def buckets(self, request: BucketRequest) -> tuple[Buckets, ...]:
         """Fetch buckets.
@@ -117,16 +98,6 @@ class CatchingUp:
         """Fetch raw points; errors as ``buckets``."""
         self._own_up(request.end_ms, request.on_missing)
         return await self._source.points(request)
-
-    async def lookup(
-        self, metric: str, filters: tuple[TagFilter, ...]
-    ) -> tuple[Mapping[str, str], ...]:
-        """List series."""
-        return await self._source.lookup(metric, filters)
-
-    async def metric_names(self, start: str, limit: int) -> tuple[str, ...]:
-        """List metrics."""
-        return await self._source.metric_names(start, limit)
 
     def _own_up(self, end_ms: int, on_missing: Callable[[str], None] | None) -> None:
         since_ms = self._late_ms()
