@@ -13,14 +13,12 @@ import pytest
 from bridge.credentials import secret_fields
 from bridge.settings import Settings
 from bridge.settings_sources import flat_names
+from tests.programs import program
 
 ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "systemd" / "vscope-bridge.service"
 #: systemd's own scale of exposure, from 0 (none) to 100, and what it calls "OK" ends at 50.
 MOST_EXPOSED = 20
-analyze = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here"
-)
 
 
 def service() -> dict[str, list[str]]:
@@ -90,7 +88,7 @@ def unit_here(tmp_path: Path) -> Path:
 
 def analyzed(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["systemd-analyze", *arguments],  # noqa: S607
+        [program("systemd-analyze"), *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -98,14 +96,12 @@ def analyzed(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@analyze
 def test_systemd_finds_nothing_wrong_with_it(unit_here: Path) -> None:
     done = analyzed("verify", "--man=no", "--recursive-errors=no", str(unit_here))
     assert done.returncode == 0, done.stderr
     assert UNIT.name not in done.stderr
 
 
-@analyze
 def test_systemd_finds_it_well_confined(unit_here: Path) -> None:
     done = analyzed(
         *("security", "--offline=true", f"--threshold={MOST_EXPOSED}", "--no-pager"),

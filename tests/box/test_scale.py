@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import tomllib
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from starlette.routing import Route
 from bridge.settings import Settings, load_settings, matcher
 from tests.box.files import ROOT, compose, mounts
 from tests.live.conftest import free_port
+from tests.programs import program
 from tests.servers import serving
 
 if TYPE_CHECKING:
@@ -29,16 +29,6 @@ SYSTEMD = ROOT / "systemd"
 UNIT = SYSTEMD / "vscope-bridge@.service"
 HAPROXY = ROOT / "docker" / "scale" / "haproxy.cfg"
 BRIDGES = ("bridge-a", "bridge-b")
-
-
-def program(name: str) -> str:
-    """The path of a program that must be there where CI is set."""
-    found = shutil.which(name)
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{name} is required in CI")
-        pytest.skip(f"{name} is not installed")
-    return found
 
 
 def scaled() -> dict[str, Any]:

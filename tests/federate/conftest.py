@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import time
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ import pytest
 from bridge.app import create_app
 from bridge.demo import DemoOptions, create_simulator, demo_account
 from bridge.settings import given_settings
+from tests.programs import program
 from tests.servers import serving
 
 if TYPE_CHECKING:
@@ -67,19 +66,15 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
 @pytest.fixture(scope="session")
 def promcheck(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Prometheus' own checks of expositions and rules, built from its source."""
-    go = shutil.which("go")
-    if go is None:
-        if os.environ.get("CI"):
-            pytest.fail("Go is missing: Prometheus' own checks cannot be built")
-        pytest.skip("no Go here")
-    program = tmp_path_factory.mktemp("promcheck") / "promcheck"
+    go = program("go")
+    built = tmp_path_factory.mktemp("promcheck") / "promcheck"
     done = subprocess.run(
         # Unoptimised, which takes a third less time to build.
-        [go, "build", "-gcflags=all=-N -l", "-ldflags=-s -w", "-o", str(program), "."],
+        [go, "build", "-gcflags=all=-N -l", "-ldflags=-s -w", "-o", str(built), "."],
         cwd=PROMCHECK,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return program
+    return built

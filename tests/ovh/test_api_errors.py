@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
 import socket
 import subprocess
 import threading
@@ -35,6 +34,7 @@ from bridge.ovh.errors import (
     pattern,
 )
 from tests.ovh.upstream import AS, CK, CLIENT_SECRET, FakeTime, Upstream, serve
+from tests.programs import program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,9 +186,7 @@ async def test_tls_failure_is_said_to_be_one(upstream: Upstream) -> None:
 
 
 async def test_private_certificate_authority(upstream: Upstream, tmp_path: Path) -> None:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs openssl to make a certificate")
+    openssl = program("openssl")
     key, certificate = tmp_path / "key.pem", tmp_path / "ca.pem"
     subprocess.run(  # noqa: ASYNC221 -- nothing else runs yet
         [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
