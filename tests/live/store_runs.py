@@ -27,6 +27,7 @@ from tests.commands import running
 from tests.engine.memory import NoInventory
 from tests.live.conftest import free_port
 from tests.live.gate import gate
+from tests.sources.opentsdb_store.sending import sending
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -93,14 +94,8 @@ async def storing(url: str, folder: Path, spool_mb: int = 256) -> AsyncIterator[
     upstream = Upstream(concurrency=PUTS, timeout_s=PUT_TIMEOUT_S, leave_alone=False)
     server = OpenTsdb(upstream, url, clock=time.monotonic)
     store = OpenTsdbStore(folder / SPOOL, upstream, server, spool_bytes=spool_mb << 20)
-    await store.open()
-    sending = asyncio.create_task(store.run_maintenance())
-    try:
+    async with sending(store):
         yield store
-    finally:
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
-        await store.close()
 
 
 async def empty(store: OpenTsdbStore) -> None:

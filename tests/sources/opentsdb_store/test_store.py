@@ -25,6 +25,7 @@ from bridge.sources.opentsdb_store import store as store_module
 from bridge.sources.opentsdb_store.reading import CatchingUp
 from bridge.sources.upstream import Upstream
 from tests.sources.opentsdb_store.points import CPU, STAMP, as_dict, batch, key, machines
+from tests.sources.opentsdb_store.sending import sending
 from tests.sources.opentsdb_store.tsd import Tsd, running
 
 if TYPE_CHECKING:
@@ -52,14 +53,8 @@ async def storing(
     store = OpenTsdbStore(
         folder / SPOOL, upstream, server, **{"spool_bytes": 1 << 24, "late_s": 1e12, **more}
     )
-    await store.open()
-    sending = asyncio.create_task(store.run_maintenance())
-    try:
+    async with sending(store):
         yield store
-    finally:
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
-        await store.close()
 
 
 async def until(condition: Callable[[], bool]) -> None:
