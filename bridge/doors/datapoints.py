@@ -45,7 +45,7 @@ class Axes(Generic[AxisT]):
 
     def of(self, stamps: Stamps) -> AxisT:
         """Return what is made of these stamps."""
-        if self._last is not None and _same(self._last[0], stamps):
+        if self._last is not None and self._last[0] is stamps:
             return self._last[1]
         key = stamps.tobytes()
         found = self._made.get(key)
@@ -55,18 +55,6 @@ class Axes(Generic[AxisT]):
             found = self._made[key] = self._make(stamps)
         self._last = stamps, found
         return found
-
-
-def _same(one: Stamps, other: Stamps) -> bool:
-    """Whether two arrays are the same part of the same memory: cheaper than to compare."""
-    if one is other:
-        return True
-    return (
-        one.base is other.base is not None
-        and len(one) == len(other)
-        and one.__array_interface__["data"] == other.__array_interface__["data"]
-        and one.strides == other.strides
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,11 +110,16 @@ def _axis(stamps_ms: Stamps, *, step_ms: int, longest_ms: int) -> _Axis:
         before = np.flatnonzero(np.diff(stamps_ms) > longest_ms)
         holes = before + 1
         stamps_ms = np.insert(stamps_ms, holes, stamps_ms[before] + step_ms)
-    texts = column(stamps_ms).split(b",")
-    width = max(map(len, texts))
-    # JSON allows spaces: stamps of fewer digits, before 2001, get some.
-    behind = b"".join(b",%b],[" % text.rjust(width) for text in texts)
-    return _Axis(holes, np.frombuffer(behind, dtype=f"V{width + 4}"))
+    texts = column(stamps_ms)
+    width = max(len(str(at)) for at in (stamps_ms[0], stamps_ms[-1]))
+    if len(texts) != len(stamps_ms) * (width + 1) - 1:
+        # JSON allows spaces: stamps of fewer digits, before 2001, get some.
+        texts = b",".join(text.rjust(width) for text in texts.split(b","))
+    behind = np.empty((len(stamps_ms), width + 4), dtype=np.uint8)
+    behind[:, 0] = _COMMA
+    behind[:, 1:-2] = np.frombuffer(texts + b"]", dtype=np.uint8).reshape(-1, width + 1)
+    behind[:, -3:] = _BETWEEN
+    return _Axis(holes, behind.view(f"V{width + 4}")[:, 0])
 
 
 #: Points encoded between two turns of the event loop.
@@ -167,6 +160,8 @@ def _set(rows: Sequence[Values], stamps: NDArray[np.void]) -> Iterator[memoryvie
 
 
 _COMMA, _OPENING, _CLOSING = b",[]"
+#: What ends one point and begins the next.
+_BETWEEN = np.frombuffer(b"],[", dtype=np.uint8)
 
 
 def _anywhere(text: NDArray[np.uint8], width: int) -> NDArray[np.void]:

@@ -312,7 +312,7 @@ class Engine:
                 "(setting max_series): filter, or group by fewer labels"
             )
         hidden = CHANGING_LABELS - {f.key for f in query.filters}
-        edges = np.array([query.window.start_ms, query.window.end_ms + 1], dtype=np.int64)
+        window = _Cut(query.window)
         for members in groups:
             lines = [own if shaped else _shape(own, query, plan) for _, own in members]
             lines = [line for line in lines if len(line[0])]
@@ -322,16 +322,33 @@ class Engine:
                 stamps, values = lines[0]
             else:
                 stamps, values = aggregate(lines, query.aggregator, of_rates=query.rate is not None)
-            low, high = stamps.searchsorted(edges).tolist()
-            if low == high:
+            stamps, part = window.of(stamps)
+            values = values[part]
+            if not len(stamps):
                 continue
-            if np.isinf(values[low:high]).any():
+            if np.isinf(values).any():
                 raise BadRequestError(
                     "the result is too large for a number (infinite); "
                     "use another aggregator or downsampling function"
                 )
             tags, aggregated = common_tags([tags for tags, _ in members], hidden)
-            yield Series(query.metric, tags, aggregated, stamps[low:high], values[low:high])
+            yield Series(query.metric, tags, aggregated, stamps, values)
+
+
+class _Cut:
+    """Cuts stamps to a window; series that share theirs go on to do so."""
+
+    def __init__(self, window: Window) -> None:
+        self._edges = np.array([window.start_ms, window.end_ms + 1], dtype=np.int64)
+        self._stamps: NDArray[np.int64] | None = None
+        self._inside = np.empty(0, dtype=np.int64), slice(0)
+
+    def of(self, stamps: NDArray[np.int64]) -> tuple[NDArray[np.int64], slice]:
+        """Return the stamps inside, and where they stand."""
+        if stamps is not self._stamps:
+            part = slice(*stamps.searchsorted(self._edges).tolist())
+            self._stamps, self._inside = stamps, (stamps[part], part)
+        return self._inside
 
 
 def overall(read: Sequence[Freshness]) -> Freshness:

@@ -59,11 +59,34 @@ def text_tags(content: Any) -> dict[str, str]:
     return content
 
 
+class Numbers:
+    """Reads lists of numbers without an object for each."""
+
+    def __init__(self) -> None:
+        self._parser = simdjson.Parser() if _HAS_SIMDJSON else None
+
+    def read(self, text: bytes | memoryview) -> NDArray[np.float64] | None:
+        """Return the numbers of a JSON array, however it is nested.
+
+        Returns:
+            None where it holds something else, or no library can read it.
+        """
+        if self._parser is None:
+            return None
+        try:
+            numbers = self._parser.parse(text)
+            if not isinstance(numbers, simdjson.Array):
+                return None
+            return np.frombuffer(numbers.as_buffer(of_type="d"))
+        except (ValueError, TypeError, RuntimeError):
+            return None
+
+
 class PairReader:
     """Reads the points of one answer; equal consecutive time axes are shared."""
 
     def __init__(self) -> None:
-        self._parser = simdjson.Parser() if _HAS_SIMDJSON else None
+        self._numbers = Numbers()
         self._stamps = np.empty(0, dtype=np.int64)
         #: The same as read, and whether they ascend.
         self._read = np.empty(0)
@@ -79,7 +102,7 @@ class PairReader:
         Returns:
             None where that is not what it holds, or not worth the while.
         """
-        flat = self._numbers(span)
+        flat = self._numbers.read(span) if len(span) >= _WORTH_IT else None
         if flat is None or len(flat) != 2 * pairs:
             return None
         if np.array_equal(flat[0::2], self._read):
@@ -91,17 +114,6 @@ class PairReader:
         self._read, self._stamps = flat[0::2].copy(), stamps
         self._ascending = bool((stamps[1:] > stamps[:-1]).all())
         return stamps, flat[1::2].copy()
-
-    def _numbers(self, span: bytes) -> NDArray[np.float64] | None:
-        if self._parser is None or len(span) < _WORTH_IT:
-            return None
-        try:
-            numbers = self._parser.parse(span)
-            if not isinstance(numbers, simdjson.Array):
-                return None
-            return np.frombuffer(numbers.as_buffer(of_type="d"))
-        except (ValueError, TypeError, RuntimeError):
-            return None
 
     def series(
         self, tags: Mapping[str, str], stamps: NDArray[np.int64], values: NDArray[np.float64]
@@ -118,6 +130,11 @@ class PairReader:
 def count(span: bytes, char: str) -> int:
     """Count an ASCII character; faster than ``bytes.count`` where it is frequent."""
     return int(np.count_nonzero(np.frombuffer(span, dtype=np.uint8) == ord(char)))
+
+
+def anywhere(text: NDArray[np.uint8], width: int) -> NDArray[np.void]:
+    """View a text as pieces of one length, one beginning at each byte."""
+    return np.ndarray(len(text) - width + 1, f"V{width}", text, strides=(1,))
 
 
 def cut(body: bytes, mark: bytes, end: bytes) -> tuple[list[bytes], bytes]:

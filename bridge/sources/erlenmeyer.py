@@ -96,7 +96,8 @@ class Erlenmeyer:
             UpstreamError, UpstreamTimeoutError, NotOfferedError: No complete answer.
         """
         selector = _selector(request.metric, request.filters)
-        listed = {frozenset(tags) for tags in await self._listings.of(request.metric)}
+        keys = {tuple(tags) for tags in await self._listings.of(request.metric)}
+        listed = set(map(frozenset, keys))
         if any(one < other for one, other in itertools.permutations(listed, 2)):
             return await self._buckets_of_points(request)
         label_sets = sorted((labels for labels in listed if selector.keys() <= labels), key=sorted)
