@@ -44,7 +44,8 @@ class Meter:
             }
         )
         self._longest_s = self._busiest_s = 0.0
-        await send({"type": "http.response.start", "status": 200, "headers": []})
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     async def _tick(self) -> None:

@@ -51,7 +51,7 @@ class Replay:
         told = orjson.dumps(self._seen)
         self._seen = dict.fromkeys(self._seen, 0)
         self._delay_s = float(wanted.removeprefix("delay_ms=") or 0) / 1000
-        return 200, [(b"content-type", b"application/json")], told
+        return 200, [(b"content-length", str(len(told)).encode())], told
 
     async def _answered(self, scope: Any, body: bytes) -> tuple[int, list[Any], bytes]:
         path = scope["path"] + (

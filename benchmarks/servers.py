@@ -37,6 +37,66 @@ class Timing:
     body: bytes
 
 
+class Connection:
+    """A kept connection that costs next to nothing itself.
+
+    ``http.client`` spends more on the headers of an answer than a server does on a small one.
+    It is for answers whose length is told, as all of those measured are.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._socket: socket.socket | None = None
+
+    def ask(self, method: str, path: str, body: bytes, accepts: str) -> tuple[int, bytes]:
+        """Send one request, once more where the server has closed what was kept.
+
+        Returns:
+            The status and the body of the answer.
+        """
+        try:
+            return self._ask(method, path, body, accepts)
+        except ConnectionError:
+            self.close()
+            return self._ask(method, path, body, accepts)
+
+    def close(self) -> None:
+        """Close it, if it is open."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
+
+    def _ask(self, method: str, path: str, body: bytes, accepts: str) -> tuple[int, bytes]:
+        head = (
+            f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            f"Accept: application/json\r\nAccept-Encoding: {accepts}\r\n\r\n"
+        )
+        if self._socket is None:
+            self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=300)
+        self._socket.sendall(head.encode() + body)
+        received = bytearray()
+        while (end := received.find(b"\r\n\r\n")) < 0:
+            received += _more(self._socket)
+        lines = received[:end].decode("latin-1").lower().split("\r\n")
+        lengths = [line.partition(":")[2] for line in lines if line.startswith("content-length:")]
+        missing = int(lengths[0]) - (len(received) - end - 4)
+        parts = [bytes(received[end + 4 :])]
+        while missing:
+            parts.append(_more(self._socket))
+            missing -= len(parts[-1])
+        if lines[0].startswith("http/1.0") or "connection: close" in lines:
+            self.close()
+        return int(lines[0].split()[1]), b"".join(parts)
+
+
+def _more(connection: socket.socket) -> bytes:
+    part = connection.recv(1024 * 1024)
+    if not part:
+        raise ConnectionError("the server closed the connection")
+    return part
+
+
 class Server:
     """One process that serves HTTP on one port; use as a context manager.
 
@@ -72,7 +132,7 @@ class Server:
             )
             stack.callback(self._stop)
             self._wait()
-            self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+            self._connection = Connection(self.port)
             stack.callback(self._connection.close)
             self._stack = stack.pop_all()
         return self
@@ -105,22 +165,9 @@ class Server:
         return float(status.partition("VmHWM:")[2].split()[0]) / 1e3
 
     def _ask(self, method: str, path: str, body: bytes | None, accepts: str = "identity") -> bytes:
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            "Accept-Encoding": accepts,
-        }
-        try:
-            self._connection.request(method, path, body, headers)
-            reply = self._connection.getresponse()
-        except (http.client.BadStatusLine, ConnectionError):
-            # HTTP/1.0 servers (werkzeug) close after each answer.
-            self._connection.close()
-            self._connection.request(method, path, body, headers)
-            reply = self._connection.getresponse()
-        answer = reply.read()
-        if reply.status != 200:
-            sys.exit(f"{self.name} answered {reply.status} to {method} {path}: {answer[:500]!r}")
+        status, answer = self._connection.ask(method, path, body or b"", accepts)
+        if status != 200:
+            sys.exit(f"{self.name} answered {status} to {method} {path}: {answer[:500]!r}")
         return answer
 
     def cpu_ms(self) -> float:

@@ -69,6 +69,8 @@ if TYPE_CHECKING:
 
 #: Seconds for which settled data of a store that several bridges write to are kept.
 SHARED_KEEP_S = 600.0
+#: New objects, and collections of those, after which Python looks for cycles (``gc``).
+COLLECT = (5_000, 20, 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,9 +314,12 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
         recording = [keeper.run() for keeper in bridge.keeping()]
         work = (bridge.inventory.run(), lag.run(), *recording)
         running = [asyncio.create_task(one) for one in work]
-        # What lives as long as the process need not be walked at every collection.
+        # What lives as long as the process need not be walked at every collection, and what
+        # an answer is made of, thousands of tuples at once, is no reason for one.
         gc.collect()
         gc.freeze()
+        thresholds = gc.get_threshold()
+        gc.set_threshold(*COLLECT)
         try:
             yield
         finally:
@@ -323,15 +328,16 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
             # All of them: what still runs must not meet closed connections.
             await asyncio.gather(*running, answers.close(), return_exceptions=True)
             await bridge.close()
+            gc.set_threshold(*thresholds)
             gc.unfreeze()
 
     app = Starlette(
         routes=[
+            *query.routes(doorway),
             *operations.routes(bridge.readiness, site.home),
             *site.routes(),
             *measure.routes(registry),
             *openapi.routes(),
-            *query.routes(doorway),
             *simplejson.routes(doorway),
             *simpod.routes(doorway),
             *annotations_door.routes(doorway),

@@ -76,6 +76,7 @@ class _Rounds:
         self._loop = ref(loop)
         self._until: float | None = None
         self._ending = False
+        self._resting = False
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._tickets = itertools.count()
 
@@ -94,6 +95,8 @@ class _Rounds:
 
     def _open(self) -> float | None:
         """Return when this round's time is over, if it is not yet."""
+        if self._resting:
+            return None
         now = time.perf_counter()
         if self._until is None:
             self._until = now + SLICE_S
@@ -107,7 +110,13 @@ class _Rounds:
             loop.call_soon(self._end)
 
     def _end(self) -> None:
+        loop = self._loop()
         self._ending = False
+        if self._until is not None and time.perf_counter() > self._until and loop is not None:
+            # Work may have ended just now, in this very turn of the loop: the next round is
+            # for the next one.
+            self._resting = True
+            loop.call_soon(self._rested)
         self._until = None
         for _ in range(min(len(self._waiting), _WOKEN)):
             _, woken = heapq.heappop(self._waiting)
@@ -115,6 +124,9 @@ class _Rounds:
                 woken.set_result(None)
         if self._waiting:
             self._end_soon()
+
+    def _rested(self) -> None:
+        self._resting = False
 
 
 #: Who is woken at once: those for whom the round has no time wait again, in their order.

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 import orjson
 
+from bridge.bytewise import anywhere, places
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -141,15 +143,15 @@ def _set(rows: Sequence[Values], stamps: NDArray[np.void]) -> Iterator[memoryvie
     points = len(values)
     text = np.frombuffer(column(values) + bytes(_LONGEST), dtype=np.uint8)
     length = len(text) - _LONGEST
-    ends = np.append(np.flatnonzero(text[:length] == _COMMA), length)
+    ends = np.append(places(text[:length], _COMMA), length)
     # Each text grows by what stands behind it, and each series by two brackets.
     moved = np.arange(2, 2 + points * (width - 1), width - 1)
     moved += np.arange(len(rows)).repeat(columns)
     made = np.empty(length + points * (width - 1) + len(rows) + 1 + _LONGEST, dtype=np.uint8)
     starts = np.append(0, ends[:-1] + 1)
-    _anywhere(made, _LONGEST)[starts + moved] = _anywhere(text, _LONGEST)[starts]
+    anywhere(made, _LONGEST)[starts + moved] = anywhere(text, _LONGEST)[starts]
     ends += moved
-    _anywhere(made, width)[ends] = np.tile(stamps, len(rows))
+    anywhere(made, width)[ends] = np.tile(stamps, len(rows))
     lasts = ends[columns - 1 :: columns] + width
     firsts = np.append(0, lasts[:-1] - 1)
     made[firsts] = made[firsts + 1] = _OPENING
@@ -164,27 +166,24 @@ _COMMA, _OPENING, _CLOSING = b",[]"
 _BETWEEN = np.frombuffer(b"],[", dtype=np.uint8)
 
 
-def _anywhere(text: NDArray[np.uint8], width: int) -> NDArray[np.void]:
-    """View a text as pieces of one length, one beginning at each byte."""
-    return np.ndarray(len(text) - width + 1, f"V{width}", text, strides=(1,))
-
-
 def column(numbers: Stamps | Values) -> bytes:
     """Encode a column as JSON numbers joined by commas, without the brackets."""
     encoded = orjson.dumps(np.ascontiguousarray(numbers), option=orjson.OPT_SERIALIZE_NUMPY)
     return encoded[1:-1]
 
 
-def json_list(items: list[bytes]) -> bytes:
-    """Join encoded elements to a JSON list; the list given is changed.
+def json_list(elements: Iterable[Sequence[bytes | memoryview]]) -> Iterator[bytes | memoryview]:
+    """Give the pieces of a JSON list; joined once, no point is copied more than it must be.
 
-    Brackets go into the outer elements: joining them on would copy the whole answer again.
+    Args:
+        elements: The pieces of each element.
     """
-    if not items:
-        return b"[]"
-    items[0] = b"[" + items[0]
-    items[-1] += b"]"
-    return b",".join(items)
+    before = b"["
+    for pieces in elements:
+        yield before
+        yield from pieces
+        before = b","
+    yield b"[]" if before == b"[" else b"]"
 
 
 def encode_rows(

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from bridge.model import Downsample, Freshness
     from bridge.ovh.live import Table
 
+#: One element of an answer, in pieces.
+Element = tuple[bytes | memoryview, ...]
+
 #: The unit of a rate, per second, of values in the unit before the colon.
 _RATE_UNITS = {"kbytes": "KBs", "gbytes": "GBs"}
 
@@ -84,7 +87,7 @@ def count_points(results: Sequence[Result]) -> int:
     )
 
 
-def elements(results: Sequence[Result], *, source_step_ms: int) -> Iterator[bytes]:
+def elements(results: Sequence[Result], *, source_step_ms: int) -> Iterator[Element]:
     """Encode the answers to all targets, in their order, one JSON element at a time.
 
     Args:
@@ -100,13 +103,13 @@ def elements(results: Sequence[Result], *, source_step_ms: int) -> Iterator[byte
     title_of = dict(zip(map(id, drawn), titles(drawn), strict=True))
     for result in results:
         if isinstance(result, TableResult):
-            yield orjson.dumps(_live_element(result))
+            yield (orjson.dumps(_live_element(result)),)
         elif result.table:
-            yield orjson.dumps(_long_table(result))
+            yield (orjson.dumps(_long_table(result)),)
         else:
             notices = result.said
             if notices and not result.named:
-                yield orjson.dumps(_table(result.ref_id, [], [], notices))
+                yield (orjson.dumps(_table(result.ref_id, [], [], notices)),)
             encoder = _encoder(result.downsample, source_step_ms)
             drawn_points = encoder.encode(
                 (one.series.stamps_ms, one.series.values) for one in result.named
@@ -114,7 +117,7 @@ def elements(results: Sequence[Result], *, source_step_ms: int) -> Iterator[byte
             for one, points in zip(result.named, drawn_points, strict=True):
                 head = _head(one, title_of[id(one)], notices)
                 notices = ()
-                yield b"".join((orjson.dumps(head)[:-1], b',"datapoints":', points, b"}"))
+                yield orjson.dumps(head)[:-1], b',"datapoints":', points, b"}"
 
 
 def unit_of(named: Named) -> str | None:

@@ -51,14 +51,15 @@ class GuardMiddleware:
                 message = {**message, "headers": headers}
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            response = await self._run(scope, receive, tracked, request_id)
-            if response is None:
-                return
-            if started:
-                _log.error("answer_broken_off", path=scope["path"])
-                raise ConnectionAbortedError("the answer failed after it had begun")
-            await response(scope, receive, tracked)
+        # Never unbound: a request is served in a task, and so in a context, of its own.
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        response = await self._run(scope, receive, tracked, request_id)
+        if response is None:
+            return
+        if started:
+            _log.error("answer_broken_off", path=scope["path"])
+            raise ConnectionAbortedError("the answer failed after it had begun")
+        await response(scope, receive, tracked)
 
     async def _run(
         self, scope: Scope, receive: Receive, send: Send, request_id: str

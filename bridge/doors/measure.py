@@ -7,6 +7,7 @@ conventions: base units, ``_total`` for what only grows.
 from __future__ import annotations
 
 import time
+from functools import cache
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -86,6 +87,8 @@ class MeasureMiddleware:
             "Requests that wait or are worked on.",
             registry=registry,
         )
+        # There are few pairs, and each look-up would take a lock.
+        self._count, self._time = cache(self._requests.labels), cache(self._seconds.labels)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -102,12 +105,13 @@ class MeasureMiddleware:
 
         door = _door(scope["path"])
         started = time.perf_counter()
-        with self._running.track_inprogress():
-            try:
-                await self._app(scope, receive, noting)
-            finally:
-                self._requests.labels(door, code).inc()
-                self._seconds.labels(door).observe(time.perf_counter() - started)
+        self._running.inc()
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            self._running.dec()
+            self._count(door, code).inc()
+            self._time(door).observe(time.perf_counter() - started)
 
 
 def _door(path: str) -> str:

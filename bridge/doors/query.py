@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from cachetools.keys import hashkey
+
 from bridge.doors.adhoc import AdHoc, compare_rows, narrow_series, read_adhoc, split_live
 from bridge.doors.annotations import annotation_table, wants_annotations
 from bridge.doors.compression import accepts_gzip
@@ -145,7 +147,7 @@ def _edition(doorway: Doorway, questions: Sequence[Question]) -> Hashable | None
         except BadRequestError as error:
             raise _in_target(error, target.field, None) from None
         parts.append((target.wanted, target.ref_id, downsample, edition))
-    return tuple(parts) or None
+    return hashkey(*parts) if parts else None  # long lists of names are hashed once
 
 
 async def _finish(doorway: Doorway, ask: Ask, questions: Sequence[Question]) -> Finished:
@@ -158,7 +160,7 @@ async def _finish(doorway: Doorway, ask: Ask, questions: Sequence[Question]) -> 
     points = count_points(results)
     doorway.limits.require_points(points)
     work = elements(results, source_step_ms=doorway.limits.source_step_ms)
-    made = json_list(await in_slices(work, points))
+    made = b"".join(await in_slices(json_list(work), points))
     missing = dict.fromkeys(text for result in results for text in result.missing)
     if missing:
         return Finished(made, {"Warning": _warning(missing)}, read_at, read_at)

@@ -52,11 +52,13 @@ def aggregate(
     interpolation = Interpolation.PREVIOUS if of_rates else AGGREGATORS[aggregator]
     stamps = _union(lines, step_ms)
     width = max(CHUNK_CELLS // len(lines), 1)
+    if len(stamps) <= width:
+        return stamps, _chunk(lines, stamps, aggregator, interpolation)
     parts = [
         _chunk(lines, stamps[at : at + width], aggregator, interpolation)
         for at in range(0, len(stamps), width)
     ]
-    return stamps, parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return stamps, np.concatenate(parts)
 
 
 def _union(lines: Sequence[Line], step_ms: int) -> NDArray[np.int64]:
@@ -64,7 +66,7 @@ def _union(lines: Sequence[Line], step_ms: int) -> NDArray[np.int64]:
     others = [
         stamps
         for stamps, _ in lines
-        if len(stamps) != len(longest) or not np.array_equal(stamps, longest)
+        if stamps is not longest and not np.array_equal(stamps, longest)
     ]
     if not others:
         return longest
@@ -85,22 +87,24 @@ def _chunk(
     interpolation: Interpolation,
 ) -> NDArray[np.float64]:
     values = np.empty((len(lines), len(instants)))
-    spans = np.empty((len(lines), 2), dtype=np.intp)
+    ends = np.array([(stamps[0], stamps[-1] + 1) for stamps, _ in lines])
+    spans = instants.searchsorted(ends)
     exact = instants.astype(np.float64)
+    edges = np.array([instants[0], instants[-1] + 1])
     for row, (stamps, own) in enumerate(lines):
-        low, high = np.searchsorted(stamps, (instants[0], instants[-1] + 1))
+        if stamps is instants:
+            values[row] = own
+            continue
+        low, high = stamps.searchsorted(edges).tolist()
         if high - low == len(instants):
             values[row] = own[low:high]
-            spans[row] = 0, len(instants)
-            continue
-        spans[row] = np.searchsorted(instants, (stamps[0], stamps[-1] + 1))
-        if interpolation is Interpolation.LERP:
+        elif interpolation is Interpolation.LERP:
             values[row] = np.interp(exact, stamps, own)
         elif interpolation is Interpolation.PREVIOUS:
-            values[row] = own[np.searchsorted(stamps, instants, side="right") - 1]
+            values[row] = own[stamps.searchsorted(instants, side="right") - 1]
         else:
             values[row] = _CONSTANT[interpolation]
-            values[row, np.searchsorted(instants, stamps[low:high])] = own[low:high]
+            values[row, instants.searchsorted(stamps[low:high])] = own[low:high]
     return _combine(values, spans, aggregator)
 
 

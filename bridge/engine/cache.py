@@ -217,7 +217,7 @@ class CachedSource:
         asked = plain if listed is None else listed[2]
 
         async def look_up() -> Roster:
-            return Roster(await self._source.lookup(metric, asked))
+            return Roster.of(await self._source.lookup(metric, asked))
 
         roster = await self._series.get((metric, asked), look_up)
         if listed is None:

@@ -44,6 +44,7 @@ from bridge.model import (
     Window,
 )
 from bridge.offload import in_slices
+from bridge.once import Once
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -153,16 +154,18 @@ class Engine:
     def edition(self, query: Query) -> Hashable:
         """Return what queries have in common whose answers are the same, labels included.
 
-        That holds while what was read for an answer is good (``Freshness``).
+        That holds while what was read for an answer is good (``Freshness``). Filters are not
+        looked at: a broken one has no answer.
 
         Raises:
-            BadRequestError: As ``query``.
+            BadRequestError: Unknown metric or function.
         """
         labels = self._enrichment()
         if labels is not self._labels:
             self._labels = labels
             self._relabelled += 1
-        return edition(query, self.explain(query)), self._relabelled
+        self.require_metric(query.metric)
+        return edition(query, make_plan(query)), self._relabelled
 
     async def query(self, query: Query) -> Answer:
         """Answer one query; a known metric that nothing matches gives no series.
@@ -312,7 +315,11 @@ class Engine:
                 "(setting max_series): filter, or group by fewer labels"
             )
         hidden = CHANGING_LABELS - {f.key for f in query.filters}
-        window = _Cut(query.window)
+        inside: Once[NDArray[np.int64], tuple[NDArray[np.int64], slice]]
+        inside = Once(lambda stamps: (stamps[part := _inside(stamps, query.window)], part))
+        spec = query.downsample
+        # Buckets of a fixed width lie on multiples of it.
+        step_ms = spec.interval_ms if spec is not None and not spec.calendar else 0
         for members in groups:
             lines = [own if shaped else _shape(own, query, plan) for _, own in members]
             lines = [line for line in lines if len(line[0])]
@@ -321,8 +328,10 @@ class Engine:
             if query.aggregator == "none":
                 stamps, values = lines[0]
             else:
-                stamps, values = aggregate(lines, query.aggregator, of_rates=query.rate is not None)
-            stamps, part = window.of(stamps)
+                stamps, values = aggregate(
+                    lines, query.aggregator, of_rates=query.rate is not None, step_ms=step_ms
+                )
+            stamps, part = inside.of(stamps)
             values = values[part]
             if not len(stamps):
                 continue
@@ -335,20 +344,10 @@ class Engine:
             yield Series(query.metric, tags, aggregated, stamps, values)
 
 
-class _Cut:
-    """Cuts stamps to a window; series that share theirs go on to do so."""
-
-    def __init__(self, window: Window) -> None:
-        self._edges = np.array([window.start_ms, window.end_ms + 1], dtype=np.int64)
-        self._stamps: NDArray[np.int64] | None = None
-        self._inside = np.empty(0, dtype=np.int64), slice(0)
-
-    def of(self, stamps: NDArray[np.int64]) -> tuple[NDArray[np.int64], slice]:
-        """Return the stamps inside, and where they stand."""
-        if stamps is not self._stamps:
-            part = slice(*stamps.searchsorted(self._edges).tolist())
-            self._stamps, self._inside = stamps, (stamps[part], part)
-        return self._inside
+def _inside(stamps: NDArray[np.int64], window: Window) -> slice:
+    """Return which of some stamps lie in a window."""
+    edges = np.array([window.start_ms, window.end_ms + 1], dtype=np.int64)
+    return slice(*stamps.searchsorted(edges).tolist())
 
 
 def overall(read: Sequence[Freshness]) -> Freshness:

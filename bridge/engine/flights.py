@@ -233,6 +233,7 @@ class Flights:
     async def _keep(self, flight: Flight, landed: Landed) -> None:
         settled = flight.settled_until
         work = self._shelves.put(flight.need, landed.sheet, flight.read_at, settled)
+        await turn()
         while flight.is_trusted and next(work, _DONE) is not _DONE:
             await asyncio.sleep(0)
             await turn()

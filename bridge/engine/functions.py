@@ -16,7 +16,7 @@ from bridge.errors import BadRequestError
 from bridge.model import BucketFunction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
 
 class Interpolation(Enum):
@@ -82,15 +82,15 @@ DOWNSAMPLERS: Mapping[str, BucketFunction | None] = MappingProxyType(
 FILLS = ("none", "nan", "null", "zero")
 
 
-def require(what: str, name: str, accepted: Iterable[str]) -> None:
+def require(what: str, name: str, accepted: Collection[str]) -> None:
     """Refuse a name that is not served.
 
     Raises:
         BadRequestError: Naming ``what``, the nearest accepted name and all of them.
     """
-    names = sorted(accepted)
-    if name in names:
+    if name in accepted:
         return
+    names = sorted(accepted)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise BadRequestError(f"no such {what}: {name!r}{hint} (accepted: {', '.join(names)})")

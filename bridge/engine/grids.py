@@ -14,6 +14,7 @@ from bridge.engine.rosters import Roster, own_rows
 from bridge.engine.sheets import PIECE_BYTES, SERIES_BYTES, common_roster, kept
 from bridge.errors import UpstreamError
 from bridge.model import BucketFunction, Buckets
+from bridge.once import Once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,14 +59,12 @@ class Grid:
         start, end = span
         width = (end - start) // step_ms
         cells = np.full((len(functions), len(roster.tags), width), np.nan)
-        seen = None
-        places: slice | Rows = slice(0)
+        places: Once[NDArray[np.int64], slice | Rows]
+        places = Once(lambda stamps: _places(stamps, span, step_ms))
         for row, one in zip(own_rows(roster, answer), answer, strict=True):
-            stamps = one.stamps_ms
-            if stamps is not seen:  # they are mostly shared
-                seen, places = stamps, _places(stamps, span, step_ms)
+            at = places.of(one.stamps_ms)
             for layer, function in enumerate(functions):
-                cells[layer, row, places] = one.columns[function]
+                cells[layer, row, at] = one.columns[function]
         return cls(roster, start, step_ms, cells, bool(width) and not np.isnan(cells[0]).any())
 
     @property

@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from bridge.catalog import CHANGING_LABELS
+from bridge.engine.rosters import label_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,18 +23,13 @@ if TYPE_CHECKING:
 def group(query: Query, selected: Sequence[Labelled]) -> list[list[Labelled]]:
     """Return the members of each line, in a stable order; ``none`` keeps all apart."""
     if query.aggregator == "none":
-        return [[member] for member in sorted(selected, key=_stable_labels)]
+        order = label_order([tags for tags, _ in selected], last=CHANGING_LABELS)
+        return [[selected[at]] for at in sorted(range(len(order)), key=order.__getitem__)]
     keys = sorted({flt.key for flt in query.filters if flt.group_by})
     groups: dict[tuple[str, ...], list[Labelled]] = defaultdict(list)
     for member in selected:
         groups[tuple(member[0][key] for key in keys)].append(member)
     return [groups[values] for values in sorted(groups)]
-
-
-def _stable_labels(member: Labelled) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Order by labels that stay, then by the others."""
-    labels = sorted(member[0].items())
-    return [pair for pair in labels if pair[0] not in CHANGING_LABELS], labels
 
 
 def common_tags(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from bridge.engine.filters import match_all
 from bridge.errors import UpstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -26,28 +28,39 @@ if TYPE_CHECKING:
 class Roster:
     """Stored series in a fixed order, shared by the sheets of one need.
 
-    Attributes:
-        tags: Of each series.
-        rows: Where each series stands.
+    Args:
+        tags: Of each series; all different, but for ``of``.
     """
 
-    __slots__ = ("_named", "rows", "tags")
+    __slots__ = ("_named", "_rows", "tags")
 
     def __init__(self, tags: Iterable[Tags]) -> None:
-        found = {label_key(one): one for one in tags}
-        self.tags = tuple(found.values())
-        self.rows = {key: row for row, key in enumerate(found)}
+        self.tags = tuple(tags)
+        #: Where each series stands; made when it is asked for.
+        self._rows: dict[LabelKey, int] | None = None
         #: By key and value, for the keys that were asked for.
         self._named: dict[str, dict[str, list[int]]] = {}
 
+    @classmethod
+    def of(cls, tags: Iterable[Tags]) -> Self:
+        """Return a roster of series, of which some may come twice."""
+        return cls({label_key(one): one for one in tags}.values())
+
     def with_all(self, tags: Iterable[Tags]) -> Roster:
         """Return a roster that begins with this one and knows all of ``tags``."""
-        new = [one for one in tags if label_key(one) not in self.rows]
-        return Roster((*self.tags, *new)) if new else self
+        rows = self._known()
+        new = {key: one for one in tags if (key := label_key(one)) not in rows}
+        return Roster((*self.tags, *new.values())) if new else self
 
     def places(self, tags: Iterable[Tags]) -> Rows:
         """Return the rows of series that are all known."""
-        return np.array([self.rows[label_key(one)] for one in tags], dtype=np.intp)
+        rows = self._known()
+        return np.array([rows[label_key(one)] for one in tags], dtype=np.intp)
+
+    def _known(self) -> dict[LabelKey, int]:
+        if self._rows is None:
+            self._rows = {label_key(one): row for row, one in enumerate(self.tags)}
+        return self._rows
 
     def matching(self, filters: Filters) -> Rows:
         """Return the rows of the series that match.
@@ -77,9 +90,41 @@ class Roster:
         return named
 
 
-def label_key(tags: Tags) -> tuple[tuple[str, str], ...]:
+#: The names of labels, sorted, and their values in the same order.
+LabelKey = tuple[tuple[str, ...], Any]
+
+
+def label_key(tags: Tags) -> LabelKey:
     """Return tags in a form that compares and hashes."""
-    return tuple(sorted(tags.items()))
+    names, values_of = _by_name(tuple(tags))
+    return names, values_of(tags)
+
+
+def label_order(series: Sequence[Tags], last: Collection[str] = ()) -> list[Any]:
+    """Return, for each series, what puts it in the order of its labels.
+
+    Args:
+        series: Their tags.
+        last: Labels that are looked at only where all others are the same.
+    """
+    shapes = {_by_name(keys)[0] for keys in {tuple(tags) for tags in series}}
+    if len(shapes) == 1:
+        (names,) = shapes
+        values_of = _values(sorted(names, key=lambda name: (name in last, name)))
+        return [values_of(tags) for tags in series]
+    ordered = [sorted(tags.items()) for tags in series]
+    return [([pair for pair in labels if pair[0] not in last], labels) for labels in ordered]
+
+
+@lru_cache(maxsize=1_024)
+def _by_name(keys: tuple[str, ...]) -> tuple[tuple[str, ...], Callable[[Tags], Any]]:
+    """Return keys in their order, and what takes their values: series mostly share theirs."""
+    names = tuple(sorted(keys))
+    return names, _values(names)
+
+
+def _values(names: Sequence[str]) -> Callable[[Tags], Any]:
+    return itemgetter(*names) if names else lambda _: ()
 
 
 def own_rows(roster: Roster, answer: Sequence[Buckets] | Sequence[Points]) -> list[int]:

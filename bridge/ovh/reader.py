@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bridge.offload import in_slices
 from bridge.ovh.errors import (
     Call,
     OvhCredentialError,
@@ -160,8 +161,8 @@ class PartReader:
         objects: dict[int, Seen[ObjectT]] = {}
         failures: list[OvhError] = []
         gone: list[OvhError] = []
-        for key in ids:
-            seen = self._item(path, key, model, answers[key])
+        items = ((key, self._item(path, key, model, answers[key])) for key in ids)
+        for key, seen in await in_slices(items, len(ids)):
             if isinstance(seen, Seen):
                 objects[key] = seen
             elif isinstance(seen, OvhNotFoundError):

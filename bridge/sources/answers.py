@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     Line = tuple[NDArray[np.int64], NDArray[np.float64]]
+    #: A part of an answer.
+    Text = bytes | memoryview
 
 #: Where there is no wheel for an interpreter, the thorough way serves alone.
 _HAS_SIMDJSON = find_spec("simdjson") is not None
@@ -65,7 +67,7 @@ class Numbers:
     def __init__(self) -> None:
         self._parser = simdjson.Parser() if _HAS_SIMDJSON else None
 
-    def read(self, text: bytes | memoryview) -> NDArray[np.float64] | None:
+    def read(self, text: Text) -> NDArray[np.float64] | None:
         """Return the numbers of a JSON array, however it is nested.
 
         Returns:
@@ -92,7 +94,7 @@ class PairReader:
         self._read = np.empty(0)
         self._ascending = True
 
-    def read(self, span: bytes, pairs: int) -> Line | None:
+    def read(self, span: Text, pairs: int) -> Line | None:
         """Read an array of numbers as pairs of stamp and value, however it is nested.
 
         Args:
@@ -127,17 +129,12 @@ class PairReader:
         return made
 
 
-def count(span: bytes, char: str) -> int:
+def count(span: Text, char: str) -> int:
     """Count an ASCII character; faster than ``bytes.count`` where it is frequent."""
     return int(np.count_nonzero(np.frombuffer(span, dtype=np.uint8) == ord(char)))
 
 
-def anywhere(text: NDArray[np.uint8], width: int) -> NDArray[np.void]:
-    """View a text as pieces of one length, one beginning at each byte."""
-    return np.ndarray(len(text) - width + 1, f"V{width}", text, strides=(1,))
-
-
-def cut(body: bytes, mark: bytes, end: bytes) -> tuple[list[bytes], bytes]:
+def cut(body: bytes, mark: bytes, end: bytes) -> tuple[Sequence[Text], bytes]:
     """Cut out what stands between marks; return it and the JSON that is left.
 
     Args:
@@ -150,6 +147,7 @@ def cut(body: bytes, mark: bytes, end: bytes) -> tuple[list[bytes], bytes]:
         The values, and the body with ``0`` in their places.
     """
     key = mark.rstrip(b"[{")
+    whole = memoryview(body)
     spans, rest = [], []
     at = 0
     while (found := body.find(mark, at)) >= 0:
@@ -159,7 +157,7 @@ def cut(body: bytes, mark: bytes, end: bytes) -> tuple[list[bytes], bytes]:
             break
         rest.append(body[at:start])
         rest.append(b"0")
-        spans.append(body[start:stop])
+        spans.append(whole[start:stop])
         at = stop
     rest.append(body[at:])
     return spans, b"".join(rest)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from bridge.engine.rosters import label_order
 from bridge.errors import TooMuchError, UpstreamError
 from bridge.model import Buckets, Points
 
@@ -55,7 +56,9 @@ def in_order(series: Iterable[SeriesT]) -> tuple[SeriesT, ...]:
     Else an aggregator that looks at the order (``first``, ``last``, ``diff``) would answer
     the same question in another way each time.
     """
-    return tuple(sorted(series, key=lambda one: sorted(one.tags.items())))
+    found = tuple(series)
+    order = label_order([one.tags for one in found])
+    return tuple(found[at] for at in sorted(range(len(order)), key=order.__getitem__))
 
 
 def require_at_most(limit: int, series: Sequence[Points]) -> None:

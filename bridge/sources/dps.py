@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import orjson
 
+from bridge.bytewise import anywhere, places
 from bridge.errors import UpstreamError
-from bridge.sources.answers import AnswerSeries, Numbers, anywhere, cut, text_tags, tidied
+from bridge.sources.answers import AnswerSeries, Numbers, cut, text_tags, tidied
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from bridge.sources.answers import Text
 
 #: Bytes of an answer that one point takes, about.
 BYTES_PER_POINT = 20
@@ -78,7 +81,7 @@ class _Line(NamedTuple):
     is_plain: bool
 
 
-def _lines(spans: Sequence[bytes]) -> Iterator[_Line]:
+def _lines(spans: Sequence[Text]) -> Iterator[_Line]:
     compact = _Compact()
     for block in _blocks(spans):
         yield from compact.read(block) or (
@@ -87,15 +90,19 @@ def _lines(spans: Sequence[bytes]) -> Iterator[_Line]:
 
 
 #: Bytes read at once: each step of that holds the interpreter.
-_BYTES_AT_ONCE = 16_384 * BYTES_PER_POINT
+_BYTES_AT_ONCE = 8_192 * BYTES_PER_POINT
 
 
-def _blocks(spans: Sequence[bytes]) -> Iterator[list[bytes]]:
-    block: list[bytes] = []
+#: What a series costs besides its points, as so many bytes of them.
+_BYTES_A_SERIES = 60 * BYTES_PER_POINT
+
+
+def _blocks(spans: Sequence[Text]) -> Iterator[list[Text]]:
+    block: list[Text] = []
     size = 0
     for span in spans:
         block.append(span)
-        size += len(span)
+        size += len(span) + _BYTES_A_SERIES
         if size >= _BYTES_AT_ONCE:
             yield block
             block, size = [], 0
@@ -107,22 +114,22 @@ class _Compact:
     """Reads points as OpenTSDB writes them, ``{"1700000000":1.5,"1700000060":2}``.
 
     The keys, all of one length, are cut out; what is left is a list of numbers, which needs
-    no object for each (docs/performance.md). Keys equal to those of the series before are
-    not read again.
+    no object for each (docs/performance.md). Equal keys are read once.
     """
 
     def __init__(self) -> None:
         self._numbers = Numbers()
+        self._axes: dict[bytes, _Axis] = {}
         self._keys = b""
         self._axis: _Axis | None = None
 
-    def read(self, spans: Sequence[bytes]) -> list[_Line] | None:
+    def read(self, spans: Sequence[Text]) -> list[_Line] | None:
         """Read several series at once; None where one of them is written in another way."""
         joined = bytearray().join(spans)
         text = np.frombuffer(joined, dtype=np.uint8)
-        colons = np.flatnonzero(text == _COLON)
+        colons = places(text, _COLON)
         # A key with what stands around it: a brace or comma, quotes, and the colon.
-        width = len(b',"":') + spans[0].find(b'"', 2) - 2
+        width = len(b',"":') + joined.find(b'"', 2) - 2
         starts = colons + 1 - width
         if not len(colons) or starts[0] < 0 or width > _WIDEST or b"[" in joined:
             return None
@@ -150,9 +157,15 @@ class _Compact:
         ]
 
     def _axis_of(self, keys: bytes, width: int) -> _Axis | None:
-        if keys != self._keys:
-            self._keys, self._axis = keys, _axis(keys, width)
-        return self._axis
+        if keys == self._keys:  # cheaper than to look them up, and mostly true
+            return self._axis
+        axis = self._axes.get(keys)
+        if axis is None and (axis := _axis(keys, width)) is not None:
+            if len(self._axes) >= _MOST_AXES:
+                self._axes.clear()
+            self._axes[keys] = axis
+        self._keys, self._axis = keys, axis
+        return axis
 
 
 class _Axis(NamedTuple):
@@ -161,6 +174,9 @@ class _Axis(NamedTuple):
     stamps: NDArray[np.int64]
     ascends: bool
 
+
+#: Axes kept: series that all differ in theirs must not pile them up.
+_MOST_AXES = 32
 
 #: A key of 15 digits with what stands around it; all such stamps are exact as doubles.
 _WIDEST = len(b',"":') + 15
@@ -179,7 +195,7 @@ def _axis(keys: bytes, width: int) -> _Axis | None:
     return _Axis(stamps, bool((stamps[1:] > stamps[:-1]).all()))
 
 
-def _thorough(span: bytes) -> _Line:
+def _thorough(span: Text) -> _Line:
     """Read ``{"stamp": value, ...}`` however it is written; a null becomes NaN."""
     dps = orjson.loads(span)
     if not all(map(_STAMP.fullmatch, dps.keys())):

@@ -26,7 +26,8 @@ from bridge.engine.downsample import into_buckets
 from bridge.engine.filters import literal_unions, match_all
 from bridge.errors import BadRequestError, UpstreamError
 from bridge.model import Buckets, FilterKind, PointRequest, Points
-from bridge.offload import in_slices
+from bridge.offload import in_slices, turn
+from bridge.once import Once
 from bridge.sources.answers import text_tags
 from bridge.sources.columns import as_buckets, in_order, require_at_most
 from bridge.sources.dps import BYTES_PER_POINT, read_answer
@@ -41,12 +42,16 @@ from bridge.sources.metrics_platform import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bridge.model import BucketRequest, TagFilter
     from bridge.ovh.token import VscopeToken
     from bridge.sources.answers import AnswerSeries
     from bridge.sources.metrics_platform import Tokens
     from bridge.sources.upstream import Reply, Upstream
 
+    Stamps = NDArray[np.int64]
     Tags = Mapping[str, str]
 
 
@@ -107,6 +112,7 @@ class Erlenmeyer:
                 for labels in label_sets
             )
         )
+        await turn()
         for labels, part in zip(label_sets, parts, strict=True):
             if any(buckets.tags.keys() != labels for buckets in part):
                 # A series with more labels has appeared: its group may have merged others.
@@ -292,8 +298,6 @@ def _refuse_script(text: str, what: str, *, pattern: bool = False) -> None:
 
 def _in_ms(answer: Iterable[AnswerSeries], shift_s: int) -> Iterator[Points]:
     """Shift stamps and make milliseconds of them; series that share stamps go on to do so."""
-    seconds = moved = None
+    moved: Once[Stamps, Stamps] = Once(lambda stamps: (stamps + shift_s) * 1000)
     for one in answer:
-        if one.stamps is not seconds or moved is None:
-            seconds, moved = one.stamps, (one.stamps + shift_s) * 1000
-        yield Points(one.tags, moved, one.values)
+        yield Points(one.tags, moved.of(one.stamps), one.values)

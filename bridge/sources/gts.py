@@ -18,7 +18,7 @@ from bridge.sources.metrics_platform import INTERNAL_LABEL
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.sources.answers import AnswerSeries, Line
+    from bridge.sources.answers import AnswerSeries, Line, Text
 
 #: Bytes of an answer that one point takes, about.
 BYTES_PER_POINT = 25
@@ -85,7 +85,7 @@ def _tags(head: Any, who: str) -> dict[str, str]:
         raise UpstreamError(f"{who} answered a series without labels") from None
 
 
-def _thorough(span: bytes) -> Line:
+def _thorough(span: Text) -> Line:
     """Return stamps and values of ``[[stamp, value], ...]``; what is no number is refused.
 
     Strict JSON has no word for what is not finite: it comes as text, and becomes NaN.

@@ -51,7 +51,8 @@ async def answer_query(doorway: Doorway, ask: Ask) -> bytes:
     global_notes = notes(doorway, ask.window) if ask.annotations else []
     points = sum(len(one.stamps_ms) for series, _ in parts for one in series)
     doorway.limits.require_points(points)
-    return json_list(await in_slices(_elements(ask, parts, global_notes), points))
+    elements = _elements(ask, parts, global_notes)
+    return b"".join(await in_slices(json_list(elements), points))
 
 
 async def run_queries(doorway: Doorway, sub_queries: Sequence[SubQuery]) -> list[Answer]:
@@ -107,8 +108,8 @@ async def _refuse_unknown_keys(doorway: Doorway, sub_query: SubQuery) -> None:
 
 def _elements(
     ask: Ask, parts: Sequence[tuple[Sequence[Series], Sequence[Note]]], global_notes: Sequence[Note]
-) -> Iterator[bytes]:
-    """Encode every series that has a point, in the order of the queries."""
+) -> Iterator[tuple[bytes, ...]]:
+    """Encode every series that has a point, in the order of the queries, in pieces."""
     encoder = DpsEncoder(milliseconds=ask.milliseconds, arrays=ask.arrays, gaps=ask.gaps)
     extra = _encoded("globalAnnotations", global_notes)
     for index, (sub_query, (found, own)) in enumerate(zip(ask.queries, parts, strict=True)):
@@ -129,7 +130,7 @@ def _elements(
             )
             if own:
                 extra = _encoded("annotations", own) + _encoded("globalAnnotations", own)
-            yield b"".join((head[:-1], query, extra, b',"dps":', dps, b"}"))
+            yield head[:-1], query, extra, b',"dps":', dps, b"}"
             extra = b""
             if len(query) > LONGEST_ECHO:
                 query = only_index
