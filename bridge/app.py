@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 #: Seconds for which settled data of a store that several bridges write to are kept.
 SHARED_KEEP_S = 600.0
 #: New objects, and collections of those, after which Python looks for cycles (``gc``).
-COLLECT = (5_000, 20, 20)
+COLLECT = (700, 10, 100)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ItemT = TypeVar("ItemT")
 
 #: Seconds of work between two turns of the event loop.
-SLICE_S = 0.004
+SLICE_S = 0.003
 
 #: Points from which a worker thread does the work.
 THREAD_POINTS = 200_000
@@ -112,21 +112,27 @@ class _Rounds:
     def _end(self) -> None:
         loop = self._loop()
         self._ending = False
-        if self._until is not None and time.perf_counter() > self._until and loop is not None:
-            # Work may have ended just now, in this very turn of the loop: the next round is
-            # for the next one.
+        overrun = self._until is not None and time.perf_counter() > self._until
+        self._until = None
+        if overrun and loop is not None:
+            # What waits for more than one turn of the loop, as whatever arrives does, is not
+            # to meet work in each of them.
             self._resting = True
             loop.call_soon(self._rested)
-        self._until = None
+        else:
+            self._wake()
+
+    def _rested(self) -> None:
+        self._resting = False
+        self._wake()
+
+    def _wake(self) -> None:
         for _ in range(min(len(self._waiting), _WOKEN)):
             _, woken = heapq.heappop(self._waiting)
             if not woken.done():
                 woken.set_result(None)
         if self._waiting:
             self._end_soon()
-
-    def _rested(self) -> None:
-        self._resting = False
 
 
 #: Who is woken at once: those for whom the round has no time wait again, in their order.

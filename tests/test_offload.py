@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,23 @@ async def test_long_works_take_turns(clock: Clock) -> None:
 
     tasks = [asyncio.create_task(long()) for _ in range(20)]
     assert await longest_round(clock, tasks) <= SLICE_S + 0.0011
+
+
+async def test_after_work_that_took_too_long_a_turn_of_the_loop_is_free_of_any(
+    clock: Clock,
+) -> None:
+    async def busy() -> None:
+        await turn()
+        clock.work(0.01)
+
+    tasks = [asyncio.create_task(busy()) for _ in range(10)]
+    worked, last = [], clock.now
+    while not all(task.done() for task in tasks):
+        await asyncio.sleep(0)
+        worked.append(clock.now - last)
+        last = clock.now
+    assert sum(map(bool, worked)) == 10
+    assert not any(one and following for one, following in pairwise(worked))
 
 
 async def test_alone_nobody_waits(clock: Clock) -> None:

@@ -70,14 +70,17 @@ def _union(lines: Sequence[Line], step_ms: int) -> NDArray[np.int64]:
     ]
     if not others:
         return longest
-    if not step_ms:
-        return np.unique(np.concatenate([longest, *others]))
-    first = min(int(stamps[0]) for stamps, _ in lines)
-    last = max(int(stamps[-1]) for stamps, _ in lines)
-    present = np.zeros((last - first) // step_ms + 1, dtype=bool)
-    for stamps in (longest, *others):
-        present[(stamps - first) // step_ms] = True
-    return np.flatnonzero(present) * step_ms + first
+    if step_ms:
+        first = min(int(stamps[0]) for stamps, _ in lines)
+        last = max(int(stamps[-1]) for stamps, _ in lines)
+        present = np.zeros((last - first) // step_ms + 1, dtype=bool)
+        for stamps in (longest, *others):
+            present[(stamps - first) // step_ms] = True
+        union = np.flatnonzero(present) * step_ms + first
+    else:
+        union = np.unique(np.concatenate([longest, *others]))
+    # Where it is the same, it is the very array that most of the series share.
+    return longest if len(union) == len(longest) else union
 
 
 def _chunk(

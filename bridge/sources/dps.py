@@ -90,11 +90,11 @@ def _lines(spans: Sequence[Text]) -> Iterator[_Line]:
 
 
 #: Bytes read at once: each step of that holds the interpreter.
-_BYTES_AT_ONCE = 8_192 * BYTES_PER_POINT
+_BYTES_AT_ONCE = 16_384 * BYTES_PER_POINT
 
 
 #: What a series costs besides its points, as so many bytes of them.
-_BYTES_A_SERIES = 60 * BYTES_PER_POINT
+_BYTES_A_SERIES = 100 * BYTES_PER_POINT
 
 
 def _blocks(spans: Sequence[Text]) -> Iterator[list[Text]]:
@@ -129,9 +129,11 @@ class _Compact:
         text = np.frombuffer(joined, dtype=np.uint8)
         colons = places(text, _COLON)
         # A key with what stands around it: a brace or comma, quotes, and the colon.
-        width = len(b',"":') + joined.find(b'"', 2) - 2
+        width = _AROUND + joined.find(b'"', 2) - 2
         starts = colons + 1 - width
-        if not len(colons) or starts[0] < 0 or width > _WIDEST or b"[" in joined:
+        if not _AROUND < width <= _AROUND + _MOST_DIGITS or b"[" in joined:
+            return None
+        if not len(colons) or starts[0] < 0:
             return None
         keys = anywhere(text, width)
         found = keys[starts].tobytes()
@@ -178,8 +180,9 @@ class _Axis(NamedTuple):
 #: Axes kept: series that all differ in theirs must not pile them up.
 _MOST_AXES = 32
 
-#: A key of 15 digits with what stands around it; all such stamps are exact as doubles.
-_WIDEST = len(b',"":') + 15
+#: What stands around the digits of a key, and how many there may be: so many are exact as
+#: doubles.
+_AROUND, _MOST_DIGITS = len(b',"":'), 15
 
 _COLON, _SPACE, _OPENING, _CLOSING = b": []"
 

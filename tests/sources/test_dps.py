@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import UpstreamError
+from bridge.sources import answers
 from bridge.sources.dps import read_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 tags = st.dictionaries(st.text(min_size=1), st.text(), max_size=3)
 numbers = st.one_of(
@@ -94,6 +98,110 @@ def test_of_two_values_for_a_stamp_the_last_counts_however_long_the_answer(count
 def test_refuses_what_is_no_answer(body: bytes) -> None:
     with pytest.raises(UpstreamError, match="history answered"):
         tuple(read_answer(body, "history"))
+
+
+def answered(*points: str) -> bytes:
+    """The answer of a server that writes the points of each series so."""
+    return ("[" + ",".join(f'{{"tags":{{}},"dps":{one}}}' for one in points) + "]").encode()
+
+
+def compact(points: dict[int, float | int | None]) -> str:
+    return json.dumps({str(stamp): value for stamp, value in points.items()}, separators=(",", ":"))
+
+
+#: What the series of an answer look like together: mostly the same stamps, some gaps, now and
+#: then something else.
+blocks = st.lists(
+    st.dictionaries(
+        st.sampled_from([1_700_000_000 + 60 * at for at in range(6)]), numbers, min_size=1
+    )
+    | st.dictionaries(st.integers(0, 10**15 - 1), numbers, max_size=4),
+    max_size=12,
+)
+
+
+LIBRARIES = ["simdjson", "orjson"] if answers._HAS_SIMDJSON else ["orjson"]
+
+
+@pytest.fixture(scope="module", params=LIBRARIES, autouse=True)
+def library(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each library that reads numbers: there is not always a wheel of the faster one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answers, "_HAS_SIMDJSON", request.param == "simdjson")
+        yield
+
+
+@given(blocks)
+def test_many_series_are_read_as_each_by_itself(series: list[dict[int, float | None]]) -> None:
+    read = list(read_answer(answered(*map(compact, series)), "x"))
+    for one, points in zip(read, series, strict=True):
+        there = {stamp: float(value) for stamp, value in points.items() if value is not None}
+        assert dict(zip(one.stamps.tolist(), one.values.tolist(), strict=True)) == there
+        assert one.stamps.tolist() == sorted(there)
+
+
+def test_series_with_the_same_stamps_share_them() -> None:
+    full, gap = (
+        compact({at: at / 2 for at in which}) for which in (range(10, 40), range(10, 40, 2))
+    )
+    first, other, last, others = read_answer(answered(full, gap, full, gap), "x")
+    assert first.stamps is last.stamps
+    assert other.stamps is others.stamps
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '{"1700000000":"1700000060":5,"1700000120":6}',
+        '{"1700000000":1,5,"1700000060":2}',
+        '{"1700000000":,"1700000060":2}',
+        '{"1700000000":1 2,"1700000060":3}',
+        '{"1700000000":[1],"1700000060":2}',
+        '{"1700000000":[],"1700000060":2}',
+        '{"1700000000":true,"1700000060":2}',
+        '{"170000000x":1,"1700000060":2}',
+        '{"1700000000";1,"1700000060":2}',
+        "{1700000000:1,1700000060:2}",
+        '["1700000000":1,"1700000060":2}',
+        '{"1700000000":1,,"1700000060":2}',
+        '{"1700000000":1,"1700000060":2,}',
+        '{,"1700000000":1,"1700000060":2}',
+        '{"1700000000":0x1,"1700000060":2}',
+        '{"1700000000":-,"1700000060":2}',
+        '{"17000000:0":1,"1700000060":2}',
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_one_odd_series_among_others_is_found(odd: str, place: int) -> None:
+    series = ['{"1700000000":1,"1700000060":2}'] * 2
+    series.insert(place, odd)
+    with pytest.raises(UpstreamError):
+        list(read_answer(answered(*series), "x"))
+
+
+@pytest.mark.parametrize(
+    ("points", "stamps", "values"),
+    [
+        ('{"1700000000":"NaN","1700000060":2}', [1_700_000_060], [2.0]),
+        ('{"1700000000":null,"1700000060":2}', [1_700_000_060], [2.0]),
+        ('{"1700000060":2,"1700000000":1}', [1_700_000_000, 1_700_000_060], [1.0, 2.0]),
+        ('{"1700000000":1,"1700000000":2}', [1_700_000_000], [2.0]),
+        ('{ "1700000000" : 1 }', [1_700_000_000], [1.0]),
+        ('{"-5":1,"17":2}', [-5, 17], [1.0, 2.0]),
+        ('{"5":1,"17":2}', [5, 17], [1.0, 2.0]),
+        ('{"0000000005":1,"0000000006":-0.0}', [5, 6], [1.0, 0.0]),
+        ('{"999999999999999":1e300}', [999_999_999_999_999], [1e300]),
+        ('{"1700000000":123456789012345678901234567890}', [1_700_000_000], [1.2345678901234568e29]),
+        ("{}", [], []),
+    ],
+)
+def test_an_unusual_series_among_others(
+    points: str, stamps: list[int], values: list[float]
+) -> None:
+    usual = '{"1700000000":1,"1700000060":2}'
+    before, read, after = read_answer(answered(usual, points, usual), "x")
+    assert (read.stamps.tolist(), read.values.tolist()) == (stamps, values)
+    assert before.values.tolist() == after.values.tolist() == [1.0, 2.0]
 
 
 @given(st.binary(max_size=60))
