@@ -90,7 +90,9 @@ def set_up_process() -> None:
     _know_names()
     # Hundreds of bridges in one process: what each does at its start is done once.
     html.Environment = functools.partial(Environment, bytecode_cache=_Compiled())  # type: ignore[misc, assignment]
-    app.gc = SimpleNamespace(collect=int, freeze=int, unfreeze=int)  # type: ignore[attr-defined]
+    app.gc = SimpleNamespace(  # type: ignore[attr-defined]
+        collect=int, freeze=int, unfreeze=int, get_threshold=tuple, set_threshold=lambda *_: None
+    )
 
 
 class _Compiled(BytecodeCache):
