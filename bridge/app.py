@@ -35,6 +35,7 @@ from bridge.doors.headers import HeadersMiddleware
 from bridge.doors.http import EXCEPTION_HANDLERS
 from bridge.doors.measure import MeasureMiddleware
 from bridge.doors.page import Site
+from bridge.doors.parts import PartsMiddleware
 from bridge.doors.traffic import TrafficMiddleware
 from bridge.engine.cache import SeriesCache
 from bridge.engine.engine import Engine
@@ -346,6 +347,7 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
             *federation.routes(),
         ],
         middleware=[
+            Middleware(PartsMiddleware),
             Middleware(MeasureMiddleware, registry=registry),
             Middleware(HeadersMiddleware, hsts_s=settings.hsts_s),
             Middleware(GuardMiddleware, deadline_s=settings.deadline_s),

@@ -148,10 +148,11 @@ class Upstream:
                         f"{response.url.host} answered more than {MAX_ANSWER_BYTES >> 20} MiB"
                     )
                 parts.append(part)
+            # While it copies many megabytes, a thread lets the interpreter go.
+            large = size > 4 * READ_BYTES
+            content = await asyncio.to_thread(b"".join, parts) if large else b"".join(parts)
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-            return Reply(
-                response.status_code, kind, b"".join(parts), dict(response.headers.items())
-            )
+            return Reply(response.status_code, kind, content, dict(response.headers.items()))
 
     def circuits(self) -> Mapping[str, bool]:
         """Return the hosts asked so far, and whether each is left alone just now."""
