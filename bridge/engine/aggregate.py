@@ -27,6 +27,9 @@ CHUNK_CELLS = 2_000_000
 #: Aggregators of one series that are not that series; those of an alert rule mostly are.
 _NOT_ITSELF = frozenset({"count", "dev", "diff", "squareSum"})
 
+#: How many steps there may be for each point, so that looking at each is cheaper than sorting.
+_SPARSE = 16
+
 _CONSTANT = {
     Interpolation.ZERO: 0.0,
     Interpolation.MAX: np.finfo(np.float64).max,
@@ -70,9 +73,10 @@ def _union(lines: Sequence[Line], step_ms: int) -> NDArray[np.int64]:
     ]
     if not others:
         return longest
-    if step_ms:
-        first = min(int(stamps[0]) for stamps, _ in lines)
-        last = max(int(stamps[-1]) for stamps, _ in lines)
+    first = min(int(stamps[0]) for stamps, _ in lines)
+    last = max(int(stamps[-1]) for stamps, _ in lines)
+    points = sum(len(stamps) for stamps, _ in lines)
+    if step_ms and (last - first) // step_ms <= _SPARSE * points:
         present = np.zeros((last - first) // step_ms + 1, dtype=bool)
         for stamps in (longest, *others):
             present[(stamps - first) // step_ms] = True

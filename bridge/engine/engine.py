@@ -7,6 +7,7 @@ thread, so that the event loop stays free.
 from __future__ import annotations
 
 import difflib
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -315,8 +316,7 @@ class Engine:
                 "(setting max_series): filter, or group by fewer labels"
             )
         hidden = CHANGING_LABELS - {f.key for f in query.filters}
-        inside: Once[NDArray[np.int64], tuple[NDArray[np.int64], slice]]
-        inside = Once(lambda stamps: (stamps[part := _inside(stamps, query.window)], part))
+        inside = Once(partial(_inside, query.window))
         spec = query.downsample
         # Buckets of a fixed width lie on multiples of it.
         step_ms = spec.interval_ms if spec is not None and not spec.calendar else 0
@@ -344,10 +344,11 @@ class Engine:
             yield Series(query.metric, tags, aggregated, stamps, values)
 
 
-def _inside(stamps: NDArray[np.int64], window: Window) -> slice:
-    """Return which of some stamps lie in a window."""
+def _inside(window: Window, stamps: NDArray[np.int64]) -> tuple[NDArray[np.int64], slice]:
+    """Return the stamps that lie in a window, and where they stand."""
     edges = np.array([window.start_ms, window.end_ms + 1], dtype=np.int64)
-    return slice(*stamps.searchsorted(edges).tolist())
+    part = slice(*stamps.searchsorted(edges).tolist())
+    return stamps[part], part
 
 
 def overall(read: Sequence[Freshness]) -> Freshness:
