@@ -142,7 +142,7 @@ class _Compact:
         axes = []
         for low, high in pairwise(bounds):
             axis = self._axis_of(found[low * width : high * width], width)
-            if axis is None:
+            if axis is None or len(axis.stamps) != high - low:
                 return None
             axes.append(axis)
         # Every number now follows a comma or the opening bracket, and at least one of them
