@@ -70,8 +70,8 @@ if TYPE_CHECKING:
 
 #: Seconds for which settled data of a store that several bridges write to are kept.
 SHARED_KEEP_S = 600.0
-#: New objects, and collections of those, after which Python looks for cycles (``gc``).
-COLLECT = (700, 10, 100)
+#: Collections of younger objects before Python looks for cycles among the oldest (``gc``).
+FULL_COLLECTION = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,12 +315,12 @@ def create_app(settings: Settings, *, admission: Admission | None = None) -> Sta
         recording = [keeper.run() for keeper in bridge.keeping()]
         work = (bridge.inventory.run(), lag.run(), *recording)
         running = [asyncio.create_task(one) for one in work]
-        # What lives as long as the process need not be walked at every collection, and what
-        # an answer is made of, thousands of tuples at once, is no reason for one.
+        # What lives as long as the process need not be walked at every collection, and the
+        # rest of what is old not as often as usual: that holds up the event loop.
         gc.collect()
         gc.freeze()
         thresholds = gc.get_threshold()
-        gc.set_threshold(*COLLECT)
+        gc.set_threshold(*thresholds[:2], FULL_COLLECTION)
         try:
             yield
         finally:

@@ -13,7 +13,7 @@ import heapq
 import itertools
 import time
 from typing import TYPE_CHECKING, TypeVar
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,15 +65,14 @@ async def turn() -> float:
     loop = asyncio.get_running_loop()
     rounds = _ROUNDS.get(loop)
     if rounds is None:
-        rounds = _ROUNDS[loop] = _Rounds(loop)
+        rounds = _ROUNDS[loop] = _Rounds()
     return await rounds.turn()
 
 
 class _Rounds:
     """The rounds of one event loop, and who waits for the next one."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = ref(loop)
+    def __init__(self) -> None:
         self._until: float | None = None
         self._ending = False
         self._resting = False
@@ -104,21 +103,19 @@ class _Rounds:
         return self._until if now < self._until else None
 
     def _end_soon(self) -> None:
-        loop = self._loop()
-        if not self._ending and loop is not None:
+        if not self._ending:
             self._ending = True
-            loop.call_soon(self._end)
+            asyncio.get_running_loop().call_soon(self._end)
 
     def _end(self) -> None:
-        loop = self._loop()
         self._ending = False
         overrun = self._until is not None and time.perf_counter() > self._until
         self._until = None
-        if overrun and loop is not None:
+        if overrun:
             # What waits for more than one turn of the loop, as whatever arrives does, is not
             # to meet work in each of them.
             self._resting = True
-            loop.call_soon(self._rested)
+            asyncio.get_running_loop().call_soon(self._rested)
         else:
             self._wake()
 

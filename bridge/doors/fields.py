@@ -134,7 +134,7 @@ def _number(value: Any) -> float | None:
 
 def _time(span: Mapping[str, Any], key: str) -> int:
     value, field = span.get(key), f"range.{key}"
-    number = _iso_ms(value) if isinstance(value, str) and "T" in value else _number(value)
+    number = _number(value)
     if number is None and isinstance(value, str):
         number = _iso_ms(value)
     if number is None:

@@ -24,7 +24,7 @@ def group(query: Query, selected: Sequence[Labelled]) -> list[list[Labelled]]:
     """Return the members of each line, in a stable order; ``none`` keeps all apart."""
     if query.aggregator == "none":
         order = label_order([tags for tags, _ in selected], last=CHANGING_LABELS)
-        return [[selected[at]] for at in sorted(range(len(order)), key=order.__getitem__)]
+        return [[selected[at]] for at in order]
     keys = sorted({flt.key for flt in query.filters if flt.group_by})
     groups: dict[tuple[str, ...], list[Labelled]] = defaultdict(list)
     for member in selected:

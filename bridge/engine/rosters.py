@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -100,8 +100,8 @@ def label_key(tags: Tags) -> LabelKey:
     return names, values_of(tags)
 
 
-def label_order(series: Sequence[Tags], last: Collection[str] = ()) -> list[Any]:
-    """Return, for each series, what puts it in the order of its labels.
+def label_order(series: Sequence[Tags], last: Collection[str] = ()) -> list[int]:
+    """Return where each series stands, in the order of their labels.
 
     Args:
         series: Their tags.
@@ -110,10 +110,16 @@ def label_order(series: Sequence[Tags], last: Collection[str] = ()) -> list[Any]
     shapes = {_by_name(keys)[0] for keys in {tuple(tags) for tags in series}}
     if len(shapes) == 1:
         (names,) = shapes
-        values_of = _values(sorted(names, key=lambda name: (name in last, name)))
-        return [values_of(tags) for tags in series]
-    ordered = [sorted(tags.items()) for tags in series]
-    return [([pair for pair in labels if pair[0] not in last], labels) for labels in ordered]
+        key_of = _values(sorted(names, key=lambda name: (name in last, name)))
+    else:
+        key_of = partial(_all_labels, last)
+    keys = list(map(key_of, series))
+    return sorted(range(len(keys)), key=keys.__getitem__)
+
+
+def _all_labels(last: Collection[str], tags: Tags) -> Any:
+    labels = sorted(tags.items())
+    return [pair for pair in labels if pair[0] not in last], labels
 
 
 @lru_cache(maxsize=1_024)

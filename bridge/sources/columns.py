@@ -57,8 +57,7 @@ def in_order(series: Iterable[SeriesT]) -> tuple[SeriesT, ...]:
     the same question in another way each time.
     """
     found = tuple(series)
-    order = label_order([one.tags for one in found])
-    return tuple(found[at] for at in sorted(range(len(order)), key=order.__getitem__))
+    return tuple(found[at] for at in label_order([one.tags for one in found]))
 
 
 def require_at_most(limit: int, series: Sequence[Points]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -119,7 +120,7 @@ class _Compact:
 
     def __init__(self) -> None:
         self._numbers = Numbers()
-        self._axes: dict[bytes, _Axis] = {}
+        self._read_axis = lru_cache(_MOST_AXES)(_axis)
         self._keys = b""
         self._axis: _Axis | None = None
 
@@ -159,15 +160,9 @@ class _Compact:
         ]
 
     def _axis_of(self, keys: bytes, width: int) -> _Axis | None:
-        if keys == self._keys:  # cheaper than to look them up, and mostly true
-            return self._axis
-        axis = self._axes.get(keys)
-        if axis is None and (axis := _axis(keys, width)) is not None:
-            if len(self._axes) >= _MOST_AXES:
-                self._axes.clear()
-            self._axes[keys] = axis
-        self._keys, self._axis = keys, axis
-        return axis
+        if keys != self._keys:  # cheaper than to look them up, and mostly not so
+            self._keys, self._axis = keys, self._read_axis(keys, width)
+        return self._axis
 
 
 class _Axis(NamedTuple):
